@@ -1,0 +1,136 @@
+package connectors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// Errors of a Cluster.
+var (
+	// ErrUnavailable: no leader, or not ready yet; try again.
+	ErrUnavailable = errors.New("not available now")
+	// ErrUnknown: the outcome is not known; ask again with the same id.
+	ErrUnknown = errors.New("outcome unknown, ask again with the same id")
+	// ErrNotFound: there is nothing under this key.
+	ErrNotFound = errors.New("not found")
+	// ErrOverloaded: the node is above its request or memory limit.
+	ErrOverloaded = errors.New("overloaded, try again later")
+)
+
+// Consistency of a query.
+type Consistency string
+
+const (
+	// Linearizable answers from the leader, after everything acknowledged.
+	Linearizable Consistency = "linearizable"
+	// Stale answers from this node's replica, which may be behind.
+	Stale Consistency = "stale"
+)
+
+// Cluster is what the API may do, implemented by engine/node.
+type Cluster interface {
+	// Ask answers a query of a stage for one key, and the log index the
+	// answer is good for. ErrNotFound if there is nothing.
+	Ask(ctx context.Context, stage, query, key string, question state.Visitable, c Consistency) (answer state.Visitable, index uint64, err error)
+	// Submit brings an event in, idempotent by (source, id). With answer it
+	// waits for the decision and its id is in the reply.
+	Submit(ctx context.Context, e operators.Event, answer bool) (Reply, error)
+	// FindDecision says which stage and key made a decision. ErrNotFound if
+	// it is unknown or its index row has expired.
+	FindDecision(ctx context.Context, id string) (stage, key string, err error)
+	// DeadLetters lists dead letters, oldest first.
+	DeadLetters(ctx context.Context, f DeadLetterFilter) ([]operators.DeadLetter, error)
+	// DeadLetter reads one.
+	DeadLetter(ctx context.Context, id string) (operators.DeadLetter, error)
+	// Redrive tries a dead letter again.
+	Redrive(ctx context.Context, id string) (Reply, error)
+	// Skip steps over the message that halts a group.
+	Skip(ctx context.Context, group int, index, message uint64) error
+	// Status describes the cluster as this node sees it.
+	Status(ctx context.Context) (Status, error)
+	// Shards lists every shard with its digest, all of one group at one index.
+	Shards(ctx context.Context) ([]ShardStatus, error)
+	// Watch delivers outgoing records as they are replicated on this node
+	// until ctx ends. A slow watcher loses records and is told how many.
+	Watch(ctx context.Context) <-chan Watched
+}
+
+// Reply is the outcome of a submitted event.
+type Reply struct {
+	Outcome    string // core.OutcomeApplied and so on
+	Code       string // why it was dead-lettered or refused
+	DeadLetter string // id of the dead letter
+	Decision   string // decision id, when asked for
+	Index      uint64 // log index at which it was known
+}
+
+// DeadLetterFilter limits a list of dead letters.
+type DeadLetterFilter struct {
+	Code  string // empty: any
+	Type  string // empty: any
+	After string // id to go on after
+	Limit int    // 0: 100
+}
+
+// Watched is one record of a Watch.
+type Watched struct {
+	Record *operators.Record
+	Lost   int // records dropped before this one
+}
+
+// Status is a node's view of the cluster.
+type Status struct {
+	Node, Cluster string
+	Version       string
+	Durability    string
+	Clock         string
+	FeatureLevel  int
+	Incarnation   uint64
+	Fingerprint   string // of the pseudonym key
+	Started       time.Time
+	Ready         bool
+	NotReady      string // why not
+	Groups        []GroupStatus
+	Inputs        []InputStatus
+}
+
+// GroupStatus is one group.
+type GroupStatus struct {
+	Group                int
+	Leader               string // node id, empty if none
+	Role                 string // leader, follower, candidate, stopped
+	Term                 uint64
+	Commit, Applied      uint64
+	Written              uint64 // index up to which Pebble has the state
+	LogTime              state.Time
+	OutboxRecords        int
+	OutboxOldest         state.Time // log time of the oldest undelivered record, 0 if none
+	Delivery             string     // what delivery does: sending, waiting, stopped: why
+	Halted               string     // why, with entry and message; empty if not
+	SnapshotIndex        uint64
+	Voters, DeadLettered int
+}
+
+// InputStatus is one input partition.
+type InputStatus struct {
+	Topic                            string // alias
+	Name                             string // Kafka's name
+	Partition                        int32
+	Next                             int64 // applied up to
+	End                              int64 // last stable offset seen
+	Events, Applied, Duplicates, Bad int64
+	State                            string // reading, idle, paused, waiting, stopped: why
+}
+
+// ShardStatus is one shard.
+type ShardStatus struct {
+	Shard  int
+	Group  int
+	Index  uint64
+	Digest string
+	Rows   int64
+}

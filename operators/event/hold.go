@@ -1,0 +1,157 @@
+package event
+
+import "anabranch.dev/state"
+
+// The protocol for everything scarce. A resource is an SKU's stock, or a
+// location's capacity for one day. The order owns the saga: it asks, the
+// resource answers; only the order's timer ever lets a grant go.
+
+// AvailabilityAsked ("availability.asked", order → resource) asks what could be
+// promised.
+type AvailabilityAsked struct {
+	Order    string `v:"order"`
+	Attempt  int64  `v:"attempt"`
+	Round    int64  `v:"round"`
+	Resource string `v:"resource"` // the asked key itself
+}
+
+// AvailabilityAnswered ("availability.answered", resource → order).
+type AvailabilityAnswered struct {
+	Order    string      `v:"order"`
+	Attempt  int64       `v:"attempt"`
+	Round    int64       `v:"round"`
+	Resource string      `v:"resource"`
+	Fault    string      `v:"fault"` // code if the question could not be processed
+	Places   []Available `v:"places"`
+	Inbound  []Inbound   `v:"inbound"`
+}
+
+// Available is what one place of an SKU could promise; for a capacity it is one
+// entry with an empty pool.
+type Available struct {
+	Location    string        `v:"location"`
+	Pool        string        `v:"pool"`
+	OnHand      int64         `v:"on_hand"`
+	Reserved    int64         `v:"reserved"`
+	Withheld    int64         `v:"withheld"`
+	SafetyStock int64         `v:"safety_stock"`
+	ATP         int64         `v:"atp"`
+	Confidence  state.Decimal `v:"confidence"`
+}
+
+// Inbound is dated supply on its way to a place.
+type Inbound struct {
+	Location string     `v:"location"`
+	Pool     string     `v:"pool"`
+	Quantity int64      `v:"quantity"`
+	Arrives  state.Time `v:"arrives"`
+}
+
+// HoldPart is a quantity for one order line at one place.
+type HoldPart struct {
+	Line     int64  `v:"line"`
+	Location string `v:"location"`
+	Pool     string `v:"pool"`
+	Quantity int64  `v:"quantity"`
+}
+
+// HoldAsked ("hold.asked", order → resource) claims all parts or none. In round
+// 1 it is granted or refused at once; from round 2 it queues behind undecided
+// holds. Asked again with the same attempt and round it is answered the same.
+type HoldAsked struct {
+	Order    string     `v:"order"`
+	Attempt  int64      `v:"attempt"`
+	Round    int64      `v:"round"`
+	Resource string     `v:"resource"`
+	Parts    []HoldPart `v:"parts"`
+}
+
+// HoldAnswered ("hold.answered", resource → order). Places carry the current
+// availability when refused.
+type HoldAnswered struct {
+	Order    string      `v:"order"`
+	Attempt  int64       `v:"attempt"`
+	Round    int64       `v:"round"`
+	Resource string      `v:"resource"`
+	Granted  bool        `v:"granted"`
+	Reason   string      `v:"reason"` // short, busy, fault:<code>
+	Places   []Available `v:"places"`
+}
+
+// HoldDecided ("hold.decided", order → resource) turns a granted, undecided
+// hold into a reservation.
+type HoldDecided struct {
+	Order    string `v:"order"`
+	Attempt  int64  `v:"attempt"`
+	Round    int64  `v:"round"`
+	Resource string `v:"resource"`
+}
+
+// HoldReleased ("hold.released", order → resource) gives a hold, or parts of
+// it, back; without parts the whole of it, queued or granted.
+type HoldReleased struct {
+	Order    string     `v:"order"`
+	Attempt  int64      `v:"attempt"`
+	Round    int64      `v:"round"`
+	Resource string     `v:"resource"`
+	Reason   string     `v:"reason"` // replan, cancelled, rejected, shortfall, expired
+	Parts    []HoldPart `v:"parts"`
+}
+
+// HoldSettled ("hold.settled", order → resource) says that parts of a
+// reservation have left: reserved and on hand fall, sold rises.
+type HoldSettled struct {
+	Order    string     `v:"order"`
+	Attempt  int64      `v:"attempt"`
+	Resource string     `v:"resource"`
+	Document string     `v:"document"`
+	Parts    []HoldPart `v:"parts"`
+}
+
+// GoodsMoved ("goods.moved", receipt or order → SKU) is a physical movement
+// outside a reservation: a sale at the till, or a return.
+type GoodsMoved struct {
+	SKU      string `v:"sku"`
+	Kind     string `v:"kind"` // sale, return
+	Document string `v:"document"`
+	Line     int64  `v:"line"`
+	Location string `v:"location"`
+	Pool     string `v:"pool"` // empty: the location's first pool
+	Quantity int64  `v:"quantity"`
+}
+
+// ShortfallFound ("shortfall.found", SKU → order) says that reserved goods are
+// physically gone: the parts are no longer held and must be re-sourced.
+type ShortfallFound struct {
+	Order   string     `v:"order"`
+	Attempt int64      `v:"attempt"`
+	SKU     string     `v:"sku"`
+	Parts   []HoldPart `v:"parts"`
+}
+
+// BackorderAsked ("backorder.asked", order → SKU) waits for supply; quantity 0
+// withdraws it.
+type BackorderAsked struct {
+	Order    string `v:"order"`
+	SKU      string `v:"sku"`
+	Line     int64  `v:"line"`
+	Quantity int64  `v:"quantity"`
+}
+
+// BackorderReady ("backorder.ready", SKU → order) says that supply has come;
+// the order starts its next attempt.
+type BackorderReady struct {
+	Order string `v:"order"`
+	SKU   string `v:"sku"`
+	Line  int64  `v:"line"`
+}
+
+// TotalsAdded ("totals.added", key currency) adds to the totals of a currency.
+type TotalsAdded struct {
+	Currency  string        `v:"currency"`
+	Outcome   string        `v:"outcome"` // ordered, allocated, backordered, failed, shipped, cancelled, returned, sold, released
+	Documents int64         `v:"documents"`
+	Lines     int64         `v:"lines"`
+	Units     int64         `v:"units"`
+	Amount    state.Decimal `v:"amount"` // Σ quantity × unit price
+}
