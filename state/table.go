@@ -36,7 +36,7 @@ const (
 	MaxRowBytes    = 64 << 10 // stored bytes of an operator's row
 	MaxOutboxBytes = 1 << 20  // stored bytes of an outbox row: one record or message
 	MaxRowKeyBytes = 1 << 10  // bytes of a row key
-	MaxKeyBytes    = 1 << 10  // bytes of a key
+	MaxKeyBytes    = 512      // bytes of a key
 )
 
 // Table describes the rows of one type that a stage keeps. Every table of an

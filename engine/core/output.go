@@ -14,8 +14,10 @@ type Output struct {
 	Replies []Reply
 	Records []*operators.Record // new in the outbox, in order of emission
 	Lanes   []LaneOut           // new for other groups, in order of emission
-	Trimmed []Ack               // outboxes that an acknowledgement trimmed
-	Halt    *Halt               // set when this entry halted the group
+	// LaneAcks go back to the groups whose lane messages this entry held.
+	LaneAcks []LaneAck
+	Trimmed  []Ack // outboxes that an acknowledgement trimmed
+	Halt     *Halt // set when this entry halted the group
 }
 
 // Want tells a source where to go on when its range did not fit.

@@ -112,3 +112,112 @@ func (x *Halt) Visit(v state.Visitor) {
 	v.Uint("message", &x.Message)
 	v.String("code", &x.Code)
 }
+
+// Visit lists the fields of x.
+func (x *positionRow) Visit(v state.Visitor) {
+	state.VisitStruct(v, "partition", &x.Partition)
+	v.Int("next", &x.Next)
+	v.Int("events", &x.Events)
+	v.Time("high", &x.High)
+	v.Bool("idle", &x.Idle)
+	v.String("gap", &x.Gap)
+}
+
+// Visit lists the fields of x.
+func (x *counterRow) Visit(v state.Visitor) {
+	v.Int("applied", &x.Applied)
+	v.Int("duplicates", &x.Duplicates)
+	v.Int("dead_letters", &x.DeadLetters)
+}
+
+// Visit lists the fields of x.
+func (x *groupRow) Visit(v state.Visitor) {
+	v.Time("log_time", &x.LogTime)
+	v.Uint("position", &x.Position)
+	v.Int("progress", &x.Progress)
+}
+
+// Visit lists the fields of x.
+func (x *watermarkRow) Visit(v state.Visitor) {
+	v.Time("time", &x.Time)
+}
+
+// Visit lists the fields of x.
+func (x *outboxHead) Visit(v state.Visitor) {
+	v.Uint("next", &x.Next)
+	v.Uint("acked", &x.Acked)
+}
+
+// Visit lists the fields of x.
+func (x *laneRow) Visit(v state.Visitor) {
+	v.Uint("index", &x.Index)
+	state.VisitStruct(v, "message", &x.Message)
+}
+
+// Visit lists the fields of x.
+func (x *laneHead) Visit(v state.Visitor) {
+	v.Uint("next", &x.Next)
+	v.Uint("acked", &x.Acked)
+}
+
+// Visit lists the fields of x.
+func (x *laneInRow) Visit(v state.Visitor) {
+	v.Uint("incarnation", &x.Incarnation)
+	v.Uint("last", &x.Last)
+}
+
+// Visit lists the fields of x.
+func (x *dueRow) Visit(v state.Visitor) {
+	v.Uint("stage", &x.Stage)
+	v.Uint("port", &x.Port)
+	v.String("key", &x.Key)
+	v.String("id", &x.ID)
+}
+
+// Visit lists the fields of x.
+func (x *timerRow) Visit(v state.Visitor) {
+	v.Time("due", &x.Due)
+}
+
+// Visit lists the fields of x.
+func (x *deadHead) Visit(v state.Visitor) {
+	v.Uint("next", &x.Next)
+	v.Int("count", &x.Count)
+}
+
+// Visit lists the fields of x.
+func (x *conflateRow) Visit(v state.Visitor) {
+	v.Uint("stage", &x.Stage)
+	v.String("key", &x.Key)
+	state.VisitStruct(v, "record", &x.Record)
+}
+
+// Visit lists the fields of x.
+func (x *decisionRow) Visit(v state.Visitor) {
+	v.String("stage", &x.Stage)
+	v.String("key", &x.Key)
+}
+
+// Visit lists the fields of x.
+func (x *seenRow) Visit(v state.Visitor) {
+	v.String("answer", &x.Answer)
+}
+
+// Visit lists the fields of x.
+func (x *numberRow) Visit(v state.Visitor) {
+	v.Uint("last", &x.Last)
+}
+
+// Visit lists the fields of x.
+func (x *markOutRow) Visit(v state.Visitor) {
+	v.Uint("index", &x.Index)
+	v.Uint("left", &x.Left)
+	state.VisitStructs(v, "marks", &x.Marks)
+}
+
+// Visit lists the fields of x.
+func (x *markEntry) Visit(v state.Visitor) {
+	v.String("topic", &x.Topic)
+	v.Int("depth", &x.Depth)
+	v.Time("time", &x.Time)
+}

@@ -1,0 +1,77 @@
+package main
+
+import "strings"
+
+// module is the import path that rules leave out.
+const module = "anabranch.dev/"
+
+// homes says which packages may import a third-party library. A package path
+// that ends in "/..." means its children too.
+var homes = map[string][]string{
+	"github.com/hashicorp/raft":               {"engine/raftlog", "engine/group"},
+	"github.com/hashicorp/raft-wal":           {"engine/raftlog"},
+	"go.etcd.io/bbolt":                        {"engine/raftlog"},
+	"github.com/cockroachdb/pebble/v2":        {"state/pebblestate"},
+	"github.com/twmb/franz-go":                {"connectors/kafka/..."},
+	"github.com/vmihailenco/msgpack/v5":       {"state/codec", "connectors/wire"},
+	"github.com/prometheus/client_golang":     {"internal/metrics"},
+	"github.com/danielgtaylor/huma/v2":        {"connectors/httpapi"},
+	"github.com/spf13/cobra":                  {"cmd/anabranch/..."},
+	"github.com/jedib0t/go-pretty/v6":         {"cmd/anabranch/..."},
+	"github.com/schollz/progressbar/v3":       {"cmd/anabranch/..."},
+	"github.com/nyaruka/phonenumbers":         {"connectors/wire"},
+	"github.com/HdrHistogram/hdrhistogram-go": {"bench/..."},
+}
+
+// layers says what the packages of a folder may import of this module, besides
+// their own children and internal/planted. The first match counts.
+var layers = []struct {
+	pkg  string
+	from []string
+}{
+	{"state", nil},
+	{"state/...", []string{"state", "state/codec"}},
+	{"operators/event", []string{"state"}},
+	{"operators/operatortest", []string{"state/...", "operators/...", "topology", "engine/core"}},
+	{"operators", []string{"state"}},
+	{"operators/...", []string{"state", "operators/..."}},
+	{"topology", []string{"state", "operators"}},
+	{"topology/retail/...", []string{"state", "operators/...", "topology/...", "engine/core", "engine/sim"}},
+	{"engine/core", []string{"state", "operators", "topology"}},
+	{"engine/leader", []string{"state", "operators", "topology", "engine/core", "connectors"}},
+	{"engine/raftlog", []string{"state", "internal/metrics"}},
+	{"engine/group", []string{"state", "state/codec", "state/pebblestate", "operators", "topology", "engine/core", "engine/leader", "engine/raftlog", "connectors", "internal/metrics"}},
+	{"engine/node", []string{"state", "state/codec", "state/pebblestate", "operators", "topology", "engine/core", "engine/leader", "engine/raftlog", "engine/group", "connectors", "internal/metrics"}},
+	{"engine/sim", []string{"state", "state/codec", "state/memstate", "operators", "topology", "engine/core", "engine/leader", "connectors"}},
+	{"connectors", []string{"state", "operators"}},
+	{"connectors/kafka/...", []string{"state", "operators", "connectors/..."}},
+	{"connectors/wire", []string{"state", "operators/...", "connectors"}},
+	{"connectors/httpapi", []string{"state", "operators/...", "connectors", "connectors/wire", "engine/core"}},
+	{"internal/...", nil},
+	{"bench/...", []string{"..."}},
+	{"cmd/...", []string{"..."}},
+}
+
+// deterministic packages never see a clock, goroutine, random source, socket,
+// file, logger or unordered map range.
+var deterministic = []string{"state", "operators/...", "topology", "engine/core"}
+
+// exempt from the determinism rules: a test harness.
+var exempt = []string{"operators/operatortest"}
+
+// forbidden imports of deterministic packages.
+var forbidden = []string{"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "log", "log/slog", "sync", "runtime",
+	"path/filepath", "unsafe"}
+
+// matches says whether a package path fits one of the patterns.
+func matches(pkg string, patterns []string) bool {
+	for _, p := range patterns {
+		if p == "..." || p == pkg {
+			return true
+		}
+		if root, ok := strings.CutSuffix(p, "/..."); ok && (pkg == root || strings.HasPrefix(pkg, root+"/")) {
+			return true
+		}
+	}
+	return false
+}

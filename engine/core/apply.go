@@ -1,0 +1,168 @@
+package core
+
+import "anabranch.dev/state"
+
+// haltSignal unwinds to applyEntry when a broken invariant stops the group.
+type haltSignal struct{ code string }
+
+// haltWith stops the group at the message at hand.
+func (c *Core) haltWith(code string) { panic(&haltSignal{code: code}) }
+
+// breach halts the group at something that is no message, unless that was
+// skipped.
+func (c *Core) breach(code string) {
+	if !c.begin() {
+		c.haltWith(code)
+	}
+}
+
+// Apply takes the next entry of the log. It is deterministic. Entries at or
+// below the store's applied index are ignored, so that a log may be replayed
+// over a store that is ahead of it.
+func (c *Core) Apply(index uint64, e *Entry) *Output {
+	c.out = &Output{Index: index, Time: c.group.LogTime}
+	switch {
+	case index <= c.store.Applied():
+	case c.halt != nil:
+		c.waiting = append(c.waiting, waitingEntry{index, e})
+		if c.takeSkip(e) {
+			c.resume()
+		}
+	case !c.applyEntry(index, e):
+		c.waiting = append(c.waiting, waitingEntry{index, e})
+	}
+	c.out.Halt = c.halt
+	c.out.Time = c.group.LogTime
+	return c.out
+}
+
+// takeSkip looks for a skip of exactly the message that halts the group.
+func (c *Core) takeSkip(e *Entry) bool {
+	for i := range e.Items {
+		k := e.Items[i].Control
+		if k == nil || k.Kind != ControlSkip {
+			continue
+		}
+		if k.Index == c.halt.Index && k.Message == c.halt.Message {
+			if c.skips[k.Index] == nil {
+				c.skips[k.Index] = map[uint64]bool{}
+			}
+			c.skips[k.Index][k.Message] = true
+			return true
+		}
+	}
+	return false
+}
+
+// resume applies the entries that were held back, until the next halt.
+func (c *Core) resume() {
+	waiting := c.waiting
+	c.halt, c.waiting = nil, nil
+	for i, w := range waiting {
+		if !c.applyEntry(w.index, w.entry) {
+			c.waiting = waiting[i:]
+			return
+		}
+	}
+}
+
+// applyEntry applies one entry whole, or, when it halts the group, not at all.
+func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
+	c.index, c.ordinal = index, 0
+	undo := c.store.Savepoint()
+	before := *c.out
+	defer func() {
+		r := recover()
+		if r == nil {
+			return
+		}
+		h, isHalt := r.(*haltSignal)
+		if !isHalt {
+			panic(r)
+		}
+		c.halt = &Halt{Index: index, Message: c.ordinal - 1, Code: h.code}
+		c.store.Rollback(undo)
+		*c.out = before
+		c.reload()
+	}()
+	c.openGroupCell()
+	if e.Level > Level {
+		c.breach("level_unknown")
+	} else {
+		c.advance(e.Time)
+		c.fireTimers()
+		for i := range e.Items {
+			c.item(&e.Items[i])
+		}
+	}
+	c.flush()
+	c.store.Commit(index)
+	delete(c.skips, index)
+	return true
+}
+
+// reload drops every cache and reads it back from rows, after an entry was
+// undone.
+func (c *Core) reload() {
+	c.group = groupRow{}
+	c.partitions, c.byName = nil, map[string]*partition{}
+	c.counters, c.touched = map[string]*counter{}, nil
+	c.queue = c.queue[:0]
+	c.outboxRecords, c.outboxBytes, c.deadLetters = 0, 0, 0
+	c.laneDepth = map[lanePair]uint64{}
+	c.load()
+}
+
+// item applies one item of an entry.
+func (c *Core) item(it *Item) {
+	switch {
+	case it.Range != nil:
+		c.applyRange(it.Range)
+	case it.Command != nil:
+		c.applyCommand(it.Command)
+	case it.Lane != nil:
+		c.applyLane(it.Lane)
+	case it.Ack != nil:
+		c.applyAck(it.Ack)
+	case it.LaneAck != nil:
+		c.applyLaneAck(it.LaneAck)
+	case it.Inputs != nil:
+		c.applyInputs(it.Inputs)
+	case it.Control != nil:
+		c.applyControl(it.Control)
+	}
+}
+
+// begin starts a message: the unit that can halt the group and be skipped.
+// It reports whether the message is to be skipped.
+func (c *Core) begin() (skip bool) {
+	c.ordinal++
+	c.calls = 0
+	return c.skips[c.index][c.ordinal-1]
+}
+
+// advance moves log time on; it never goes back.
+func (c *Core) advance(t state.Time) {
+	if t > c.group.LogTime {
+		c.group.LogTime = t
+	}
+}
+
+// flush writes what was kept in caches while the entry ran.
+func (c *Core) flush() {
+	for _, p := range c.partitions {
+		if p.dirty {
+			p.dirty = false
+			c.partitionCell(p).Set(tabPosition, "", p.copyRow(), 0)
+		}
+	}
+	for _, k := range c.touched {
+		row := k.row
+		k.touched = false
+		c.groupCell.Set(tabCounter, k.name, &row, 0)
+	}
+	c.touched = c.touched[:0]
+	c.marks.update(c)
+	row := c.group
+	c.groupCell.Set(tabGroup, "", &row, 0)
+}

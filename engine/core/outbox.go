@@ -1,0 +1,204 @@
+package core
+
+import (
+	"encoding/binary"
+	"sort"
+	"strconv"
+
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+	"anabranch.dev/topology"
+)
+
+func (c *Core) outboxCell(shard state.Shard) state.Cell {
+	return c.store.Cell(state.CellID{Shard: shard, Stage: idOutbox})
+}
+
+func (c *Core) outboxHead(shard state.Shard) outboxHead {
+	if row, ok := c.outboxCell(shard).Get(tabOutHead, "").(*outboxHead); ok {
+		return *row
+	}
+	return outboxHead{Next: 1}
+}
+
+func (c *Core) loadOutbox(shard state.Shard) {
+	h := c.outboxHead(shard)
+	if h.Acked+1 == h.Next {
+		return
+	}
+	c.outboxCell(shard).Scan(tabOutbox, "", "", func(_ string, v state.Visitable) bool {
+		c.outboxRecords++
+		c.outboxBytes += int64(c.cfg.Codec.Size(Level, v))
+		return true
+	})
+}
+
+// record puts an event that leads to Kafka into the shard's outbox.
+func (c *Core) record(shard state.Shard, stage, key string, sink *topology.SinkLink, e *effect, cause operators.Cause) {
+	c.put(shard, &operators.Record{Topic: sink.Topic, Type: e.out.Name, Port: uint64(e.out.ID), Key: e.key, ID: e.id,
+		Number: e.number, Cause: cause, Payload: state.Nested{Value: e.payload}})
+	if !sink.Indexed {
+		return
+	}
+	bucket := strconv.FormatInt(int64(c.group.LogTime/state.Hour), 16)
+	cell := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket})
+	expires := c.group.LogTime + tabDecision.Lifetime
+	cell.Set(tabDecision, e.id, &decisionRow{Stage: stage, Key: key}, expires)
+	c.expireLater(cell, idDecision, shard, bucket, expires)
+}
+
+// put numbers a record and keeps it until it is acknowledged.
+func (c *Core) put(shard state.Shard, r *operators.Record) {
+	cell, h := c.outboxCell(shard), c.outboxHead(shard)
+	c.group.Position++
+	r.Shard, r.Outbox, r.Position, r.Time = uint64(shard), h.Next, c.group.Position, c.group.LogTime
+	h.Next++
+	cell.Set(tabOutbox, number8(r.Outbox), r, 0)
+	cell.Set(tabOutHead, "", &h, 0)
+	c.outboxRecords++
+	c.outboxBytes += int64(c.cfg.Codec.Size(Level, r))
+	c.out.Records = append(c.out.Records, r)
+}
+
+// Pending visits every record that is not known to be in Kafka, in the order of
+// emission.
+func (c *Core) Pending(fn func(r *operators.Record) bool) {
+	var all []*operators.Record
+	c.eachShard(func(shard state.Shard) {
+		c.outboxCell(shard).Scan(tabOutbox, "", "", func(_ string, v state.Visitable) bool {
+			all = append(all, v.(*operators.Record))
+			return true
+		})
+	})
+	sort.Slice(all, func(i, j int) bool { return all[i].Position < all[j].Position })
+	for _, r := range all {
+		if !fn(c.decodeRecord(r)) {
+			return
+		}
+	}
+}
+
+// decodeRecord makes the payload of a record read back from disk readable. The
+// row itself is shared and stays as it is.
+func (c *Core) decodeRecord(r *operators.Record) *operators.Record {
+	if r.Payload.Value != nil {
+		return r
+	}
+	readable := *r
+	c.decode(&readable.Payload, func() state.Visitable { return newPayload(c.plan, r) })
+	return &readable
+}
+
+func newPayload(plan *topology.Plan, r *operators.Record) state.Visitable {
+	if r.Topic == DeadLetterTopic {
+		return &operators.DeadLetter{}
+	}
+	if out := plan.Out(uint32(r.Port)); out != nil {
+		return out.New()
+	}
+	return nil // of a port that the topology no longer has
+}
+
+// applyAck trims an outbox up to what is known to be in Kafka.
+func (c *Core) applyAck(a *Ack) {
+	shard := state.Shard(a.Shard)
+	cell, h := c.outboxCell(shard), c.outboxHead(shard)
+	if a.Through >= h.Next {
+		c.breach("ack_beyond_outbox")
+		return
+	}
+	c.group.Progress = max(c.group.Progress, a.Progress)
+	if a.Through <= h.Acked {
+		return
+	}
+	for n := h.Acked + 1; n <= a.Through; n++ {
+		if row := cell.Get(tabOutbox, number8(n)); row != nil {
+			c.outboxRecords--
+			c.outboxBytes -= int64(c.cfg.Codec.Size(Level, row))
+			cell.Delete(tabOutbox, number8(n))
+		}
+	}
+	h.Acked = a.Through
+	cell.Set(tabOutHead, "", &h, 0)
+	c.out.Trimmed = append(c.out.Trimmed, *a)
+}
+
+// conflate keeps the latest event per record key; the first one of a batch sets
+// the timer that flushes it.
+func (c *Core) conflate(sink *topology.SinkLink, e *effect) {
+	k := &c.call
+	cell := c.store.Cell(state.CellID{Shard: k.shard, Stage: idConflate})
+	first := cell.Count(tabConflate) == 0
+	cell.Set(tabConflate, conflateKey(e.out, e.key), &conflateRow{Stage: uint64(k.stage.ID), Key: k.key,
+		Record: operators.Record{Topic: sink.Topic, Type: e.out.Name, Port: uint64(e.out.ID), Key: e.key, Cause: k.m.Cause,
+			Payload: state.Nested{Value: e.payload}}}, 0)
+	if first {
+		c.setTimer(cell, c.conflateTimer(k.shard), operators.LogClock, c.group.LogTime+topology.ConflateEvery)
+	}
+}
+
+func (c *Core) conflateTimer(shard state.Shard) timerAt {
+	return timerAt{shard: shard, stage: idConflate, port: portConflate}
+}
+
+func conflateKey(out *operators.OutPort, key string) string {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], out.ID)
+	return string(b[:]) + key
+}
+
+// flushConflated moves due records to the outbox, a bounded number at a time.
+func (c *Core) flushConflated(shard state.Shard) {
+	cell := c.store.Cell(state.CellID{Shard: shard, Stage: idConflate})
+	rows := make([]string, 0, conflateMax)
+	latest := make([]*conflateRow, 0, conflateMax)
+	cell.Scan(tabConflate, "", "", func(row string, v state.Visitable) bool {
+		rows, latest = append(rows, row), append(latest, v.(*conflateRow))
+		return len(rows) < conflateMax
+	})
+	for i, l := range latest {
+		cell.Delete(tabConflate, rows[i])
+		stage := c.stages[state.StageID(l.Stage)]
+		if stage == nil {
+			continue // the stage is gone from the topology, and its topic with it
+		}
+		r := l.Record
+		owner := c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: l.Key})
+		r.Number, r.ID = c.nextNumber(owner, stage, shard, r.Key)
+		c.put(shard, &r)
+	}
+	if cell.Count(tabConflate) > 0 {
+		c.setTimer(cell, c.conflateTimer(shard), operators.LogClock, c.group.LogTime)
+	}
+}
+
+// FindDecision says which stage and key made a decision. It is good for
+// [topology.IndexLifetime].
+func (c *Core) FindDecision(id string) (stage, key string, ok bool) {
+	shard, bucket, ok := ParseDecisionID(id)
+	if !ok || int(shard) >= c.cfg.Shards || c.groupOf(shard) != c.cfg.Group {
+		return "", "", false
+	}
+	row, ok := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket}).Get(tabDecision, id).(*decisionRow)
+	if !ok {
+		return "", "", false
+	}
+	return row.Stage, row.Key, true
+}
+
+// ParseDecisionID reads from a decision id in which shard it was made, and in
+// which hour of log time (in hex).
+func ParseDecisionID(id string) (shard state.Shard, hour string, ok bool) {
+	if len(id) != 32 || id[:2] != "d-" {
+		return 0, "", false
+	}
+	s, err := strconv.ParseUint(id[2:6], 16, 16)
+	if err != nil {
+		return 0, "", false
+	}
+	h, err := strconv.ParseInt(id[6:12], 16, 64)
+	if err != nil {
+		return 0, "", false
+	}
+	return state.Shard(s), strconv.FormatInt(h, 16), true
+}
