@@ -67,6 +67,10 @@ const ConflateEvery = 100 * state.Millisecond
 // IndexLifetime is how long a decision can be found by its id.
 const IndexLifetime = 7 * state.Day
 
+// DeadLetterTopic is the alias of the topic that every plan has: what could not
+// be applied, and why.
+const DeadLetterTopic = "dead-letters"
+
 // Topic is one topic alias of the plan.
 type Topic struct {
 	Alias     string

@@ -27,6 +27,7 @@ func (b *Builder) Build() (*Plan, error) {
 	b.checkPorts()
 	b.checkTables()
 	b.clocks()
+	b.topic(DeadLetterTopic, false)
 	for _, t := range b.topics {
 		b.plan.Topics = append(b.plan.Topics, *t)
 	}

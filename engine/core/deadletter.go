@@ -6,12 +6,13 @@ import (
 
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
+	"anabranch.dev/topology"
 )
 
 // DeadLetterTopic is the alias of the topic that dead letters go out on, and
 // DeadLetterType their event type.
 const (
-	DeadLetterTopic = "dead-letters"
+	DeadLetterTopic = topology.DeadLetterTopic
 	DeadLetterType  = "message.dead_lettered"
 )
 

@@ -1,0 +1,37 @@
+package assembly
+
+import (
+	"anabranch.dev/connectors/kafka"
+	"anabranch.dev/connectors/kafka/embedded"
+	"anabranch.dev/topology"
+	"anabranch.dev/topology/retail"
+)
+
+// Partitions of a topic that does not exist yet.
+const Partitions = 4
+
+// Plan is the topology that we ship.
+func Plan() (*topology.Plan, error) { return retail.Plan() }
+
+// TopicNames maps the aliases of the plan's topics to Kafka's names.
+func TopicNames() map[string]string { return retail.DefaultTopics() }
+
+// BrokerTopics are a plan's topics for an embedded broker.
+func BrokerTopics(p *topology.Plan) []embedded.Topic {
+	topics := make([]embedded.Topic, len(p.Topics))
+	for i, t := range KafkaTopics(p) {
+		topics[i] = embedded.Topic{Name: t.Name, Partitions: t.Partitions, Compacted: t.Compacted}
+	}
+	return topics
+}
+
+// KafkaTopics are a plan's topics for any Kafka. One that exists may have any
+// number of partitions.
+func KafkaTopics(p *topology.Plan) []kafka.Topic {
+	names := TopicNames()
+	topics := make([]kafka.Topic, len(p.Topics))
+	for i, t := range p.Topics {
+		topics[i] = kafka.Topic{Name: names[t.Alias], Partitions: Partitions, Compacted: t.Compacted}
+	}
+	return topics
+}
