@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"anabranch.dev/operators"
+	"anabranch.dev/state"
 )
 
 // PartitionID names a partition of an input topic by its Kafka name and id.
@@ -28,12 +29,19 @@ type RawRecord struct {
 	Value   []byte // nil: a tombstone
 	Headers []Header
 	Control bool
+	// Time is the record's Kafka timestamp: when a tombstone, which has no
+	// envelope, happened.
+	Time state.Time
 }
 
 // Fetch is what one poll returned for one partition.
 type Fetch struct {
 	Partition PartitionID
 	Records   []RawRecord
+	// From is where this fetch began: the offset of the last Assign, or the
+	// Position of the fetch before. It tells a fetch that was on its way when
+	// the partition was assigned anew from one that follows.
+	From int64
 	// Position is where the next fetch begins and Stable the last stable
 	// offset known: Position ≥ Stable means read to the end.
 	Position int64

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 	"anabranch.dev/topology"
@@ -48,7 +49,9 @@ func (c *Core) invoke(stage *topology.Stage, shard state.Shard, key string, m *M
 	k.count = 0
 	err := k.protect(fn)
 	if err != nil {
-		c.store.Rollback(undo)
+		if !planted.Is("core: failed call keeps its rows") {
+			c.store.Rollback(undo)
+		}
 	} else {
 		for i := range k.effects {
 			c.dispatch(&k.effects[i])

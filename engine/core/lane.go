@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -82,7 +83,7 @@ func (c *Core) applyLane(l *Lane) {
 	before := in.Last
 	for i := range l.Messages {
 		n := l.First + uint64(i)
-		if n <= in.Last {
+		if n <= in.Last && !planted.Is("core: lane number not checked") {
 			continue
 		}
 		if n > in.Last+1 {
@@ -128,6 +129,7 @@ func (c *Core) applyLaneAck(a *LaneAck) {
 			cell.Delete(tabLane, number8(n))
 		}
 	}
+	h = laneHeadOf(cell) // word of a watermark may have gone onto this very lane
 	h.Acked = a.Through
 	cell.Set(tabLaneHead, "", &h, 0)
 	pair := lanePair{from, to}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 	"anabranch.dev/topology"
@@ -64,7 +65,7 @@ func (c *Core) primary(input *topology.Input, shard state.Shard, m *Message) {
 	cell := c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: m.Key})
 	seen := seenKey(m.Cause.Source, m.Cause.ID)
 	if !input.Idempotent {
-		if row, ok := cell.Get(tabSeen, seen).(*seenRow); ok {
+		if row, ok := cell.Get(tabSeen, seen).(*seenRow); ok && !planted.Is("core: duplicate not recognised") {
 			c.duplicate(m, row.Answer)
 			return
 		}

@@ -71,10 +71,14 @@ func (w *watermarks) load(c *Core) {
 		if row, ok := c.groupCell.Get(tabMarkOut, strconv.Itoa(g)).(*markOutRow); ok {
 			w.out[g] = row
 		}
+		if row, ok := c.groupCell.Get(tabMark, sentMark(g)).(*watermarkRow); ok {
+			w.sent[g] = row.Time
+		}
 	}
 }
 
 func ownMark(topic string) string { return "own/" + topic }
+func sentMark(group int) string   { return "sent/" + strconv.Itoa(group) }
 
 func (m markID) row() string {
 	return strconv.Itoa(m.group) + "/" + strconv.Itoa(m.depth) + "/" + m.topic
@@ -163,6 +167,7 @@ func (w *watermarks) prepare(c *Core, g int) {
 		return
 	}
 	w.sent[g] = sum
+	c.groupCell.Set(tabMark, sentMark(g), &watermarkRow{Time: sum}, 0)
 	for pair, depth := range c.laneDepth {
 		if c.groupOf(pair.to) == g {
 			row.Left += depth // a sum: the order of the map does not matter

@@ -31,7 +31,8 @@ func KafkaTopics(p *topology.Plan) []kafka.Topic {
 	names := TopicNames()
 	topics := make([]kafka.Topic, len(p.Topics))
 	for i, t := range p.Topics {
-		topics[i] = kafka.Topic{Name: names[t.Alias], Partitions: Partitions, Compacted: t.Compacted}
+		// What others refer to must stay for as long as it is true.
+		topics[i] = kafka.Topic{Name: names[t.Alias], Partitions: Partitions, Compacted: t.Compacted || t.First}
 	}
 	return topics
 }

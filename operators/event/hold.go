@@ -5,6 +5,14 @@ import "anabranch.dev/state"
 // The protocol for everything scarce. A resource is an SKU's stock, or a
 // location's capacity for one day. The order owns the saga: it asks, the
 // resource answers; only the order's timer ever lets a grant go.
+//
+// An order has at most one open hold per resource and attempt: a request of a
+// later round gives back what an earlier round was granted. Pools may be left
+// empty in parts and mean the location's first pool; answers always name it.
+// Quantities of parts are from 1 to 1,000,000.
+
+// Unlimited is what a capacity without a limit answers as on hand and ATP.
+const Unlimited int64 = 1 << 40
 
 // AvailabilityAsked ("availability.asked", order → resource) asks what could be
 // promised.
@@ -26,8 +34,11 @@ type AvailabilityAnswered struct {
 	Inbound  []Inbound   `v:"inbound"`
 }
 
-// Available is what one place of an SKU could promise; for a capacity it is one
-// entry with an empty pool.
+// Available is what one place of an SKU could promise. An answer names up to 512
+// places by location and pool; of more, only those with something to promise.
+//
+// For a capacity it is one entry with an empty pool: OnHand is the limit,
+// Withheld what has left already.
 type Available struct {
 	Location    string        `v:"location"`
 	Pool        string        `v:"pool"`
@@ -37,9 +48,11 @@ type Available struct {
 	SafetyStock int64         `v:"safety_stock"`
 	ATP         int64         `v:"atp"`
 	Confidence  state.Decimal `v:"confidence"`
+	Undecided   int64         `v:"undecided"` // of Reserved: held by orders that are still deciding
 }
 
-// Inbound is dated supply on its way to a place.
+// Inbound is dated supply on its way to a place. An answer names the 64 earliest;
+// the date may have passed if the goods are late.
 type Inbound struct {
 	Location string     `v:"location"`
 	Pool     string     `v:"pool"`
@@ -56,8 +69,12 @@ type HoldPart struct {
 }
 
 // HoldAsked ("hold.asked", order → resource) claims all parts or none. In round
-// 1 it is granted or refused at once; from round 2 it queues behind undecided
-// holds. Asked again with the same attempt and round it is answered the same.
+// 1 it is granted or refused at once, with reason busy if others queue for one
+// of its places. From round 2 it queues, first in, first out per place, behind
+// undecided holds, and is refused, at once or when its turn comes, only if
+// decided holds make it impossible. Asked again with the same attempt and round
+// it is answered the same; once given back it is refused with reason released,
+// for nothing is held for it any more.
 type HoldAsked struct {
 	Order    string     `v:"order"`
 	Attempt  int64      `v:"attempt"`
@@ -74,12 +91,14 @@ type HoldAnswered struct {
 	Round    int64       `v:"round"`
 	Resource string      `v:"resource"`
 	Granted  bool        `v:"granted"`
-	Reason   string      `v:"reason"` // short, busy, fault:<code>
+	Reason   string      `v:"reason"` // short, busy, released, fault:<code>
 	Places   []Available `v:"places"`
 }
 
 // HoldDecided ("hold.decided", order → resource) turns a granted, undecided
-// hold into a reservation.
+// hold into a reservation. A shortfall that has come up since takes it back at
+// once, see [ShortfallFound]. Again it does nothing; without a grant it is
+// dead-lettered.
 type HoldDecided struct {
 	Order    string `v:"order"`
 	Attempt  int64  `v:"attempt"`
@@ -88,7 +107,10 @@ type HoldDecided struct {
 }
 
 // HoldReleased ("hold.released", order → resource) gives a hold, or parts of
-// it, back; without parts the whole of it, queued or granted.
+// it, back; without parts the whole of it, queued or granted. Round is that of
+// the hold. What is not held, or no longer, is ignored. Reason rejected lowers
+// the places' confidence. Backorders hear at once of what a decided hold gives
+// back, and within a minute of the rest.
 type HoldReleased struct {
 	Order    string     `v:"order"`
 	Attempt  int64      `v:"attempt"`
@@ -98,8 +120,10 @@ type HoldReleased struct {
 	Parts    []HoldPart `v:"parts"`
 }
 
-// HoldSettled ("hold.settled", order → resource) says that parts of a
-// reservation have left: reserved and on hand fall, sold rises.
+// HoldSettled ("hold.settled", order → resource) says that parts have left: what
+// the attempt holds of them is no longer reserved, on hand falls, sold rises.
+// Goods that were not reserved (any more) have left all the same. Each part
+// counts once per order, attempt, document, line, location and pool.
 type HoldSettled struct {
 	Order    string     `v:"order"`
 	Attempt  int64      `v:"attempt"`
@@ -109,7 +133,8 @@ type HoldSettled struct {
 }
 
 // GoodsMoved ("goods.moved", receipt or order → SKU) is a physical movement
-// outside a reservation: a sale at the till, or a return.
+// outside a reservation: a sale at the till, or a return. It counts once per
+// kind, document and line; without a document, always.
 type GoodsMoved struct {
 	SKU      string `v:"sku"`
 	Kind     string `v:"kind"` // sale, return
@@ -121,7 +146,8 @@ type GoodsMoved struct {
 }
 
 // ShortfallFound ("shortfall.found", SKU → order) says that reserved goods are
-// physically gone: the parts are no longer held and must be re-sourced.
+// physically gone: the parts are no longer held and must be re-sourced. Only
+// decided holds are taken back, the newest first, possibly a part of a line.
 type ShortfallFound struct {
 	Order   string     `v:"order"`
 	Attempt int64      `v:"attempt"`
@@ -129,8 +155,8 @@ type ShortfallFound struct {
 	Parts   []HoldPart `v:"parts"`
 }
 
-// BackorderAsked ("backorder.asked", order → SKU) waits for supply; quantity 0
-// withdraws it.
+// BackorderAsked ("backorder.asked", order → SKU) waits for supply, first come,
+// first served; quantity 0 withdraws it, another quantity replaces it.
 type BackorderAsked struct {
 	Order    string `v:"order"`
 	SKU      string `v:"sku"`
@@ -138,8 +164,9 @@ type BackorderAsked struct {
 	Quantity int64  `v:"quantity"`
 }
 
-// BackorderReady ("backorder.ready", SKU → order) says that supply has come;
-// the order starts its next attempt.
+// BackorderReady ("backorder.ready", SKU → order) says that supply has come; the
+// order starts its next attempt. The line no longer waits then; if the supply
+// did not suffice the order asks again, within a day without losing its turn.
 type BackorderReady struct {
 	Order string `v:"order"`
 	SKU   string `v:"sku"`

@@ -2,6 +2,10 @@ package event
 
 import "anabranch.dev/state"
 
+// Documents are unique per type, SKU, location and pool, a transfer's per SKU: a
+// repeat within 31 days is a duplicate. An empty pool is the location's first.
+// Quantities are at most 1,000,000.
+
 // StockCounted ("stock.counted") sets what is on hand as of the event's time.
 type StockCounted struct {
 	SKU      string `v:"sku"`
@@ -11,8 +15,8 @@ type StockCounted struct {
 	Document string `v:"document"`
 }
 
-// StockReceived ("stock.received") adds goods from a supplier or, when Document
-// names a transfer, from transit.
+// StockReceived ("stock.received") adds goods from a supplier or, when Transfer
+// is set, from transit. It may arrive before the transfer itself.
 type StockReceived struct {
 	SKU      string `v:"sku"`
 	Location string `v:"location"`
@@ -31,11 +35,12 @@ type StockTransferred struct {
 	To       string     `v:"to"`
 	ToPool   string     `v:"to_pool"`
 	Quantity int64      `v:"quantity"` // > 0
-	Document string     `v:"document"`
-	Arrives  state.Time `v:"arrives"` // dated supply, if set
+	Document string     `v:"document"` // required: receipts name it
+	Arrives  state.Time `v:"arrives"`  // dated supply, if set
 }
 
 // StockAdjusted ("stock.adjusted") corrects what is on hand by a signed amount.
+// Reason inspected puts returned goods on hand that waited for inspection.
 type StockAdjusted struct {
 	SKU      string `v:"sku"`
 	Location string `v:"location"`

@@ -132,6 +132,7 @@ func (x *Available) Visit(v state.Visitor) {
 	v.Int("safety_stock", &x.SafetyStock)
 	v.Int("atp", &x.ATP)
 	v.Decimal("confidence", &x.Confidence)
+	v.Int("undecided", &x.Undecided)
 }
 
 // Visit lists the fields of x.

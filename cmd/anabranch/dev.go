@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"anabranch.dev/cmd/anabranch/internal/sample"
+	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/httpapi"
+	"anabranch.dev/connectors/kafka"
+	"anabranch.dev/connectors/kafka/embedded"
+	"anabranch.dev/engine/node"
+	"anabranch.dev/internal/assembly"
+)
+
+// devMemory is what the Go runtime tries to stay below in dev.
+const devMemory = 220 << 20
+
+// started is when this process began, as near as we can tell.
+var started = time.Now()
+
+type devFlags struct {
+	clock, data, kafka, durability, http string
+	noSample, quiet                      bool
+}
+
+func newDev() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a whole system in one process, with a sample shop",
+		Long: `dev runs an embedded Kafka broker (or uses a real one), one node with the retail
+topology on the real path (replicated log, state on disk, transactions to
+Kafka), the HTTP API with a console page, and a small sample shop. Decisions are
+printed as they come back from the topic, read committed.
+
+Ctrl-C ends everything in order. Without --data all is in a temporary folder and
+gone afterwards; with it, a second start goes on where the first was.`,
+		Example: `  anabranch dev
+  anabranch dev --data ./anabranch-data --durability memory
+  anabranch dev --kafka localhost:9092 --no-sample`,
+		Args: cobra.NoArgs,
+	}
+	var f devFlags
+	cmd.Flags().StringVar(&f.clock, "clock", node.ClockWall, "wall, or replay: log time follows the events; fixed when the data directory is made")
+	cmd.Flags().StringVar(&f.data, "data", "", "directory to keep everything in")
+	cmd.Flags().StringVar(&f.kafka, "kafka", "", "HOST:PORT of a Kafka to use in place of the embedded broker")
+	cmd.Flags().StringVar(&f.durability, "durability", node.DurabilityDisk, "disk: every append is on disk before it counts; memory: within 10 ms")
+	cmd.Flags().StringVar(&f.http, "http", "127.0.0.1:8470", "address of the HTTP API; the next free port if it is taken")
+	cmd.Flags().BoolVar(&f.noSample, "no-sample", false, "without the sample shop")
+	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print no decisions after the first")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if !slices.Contains([]string{node.ClockWall, node.ClockReplay}, f.clock) {
+			return usagef("--clock %q is neither wall nor replay", f.clock)
+		}
+		if !slices.Contains([]string{node.DurabilityDisk, node.DurabilityMemory}, f.durability) {
+			return usagef("--durability %q is neither disk nor memory", f.durability)
+		}
+		return runDev(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	}
+	return cmd
+}
+
+// dev is a system that runs in this process. Close undoes what was opened, in
+// reverse order.
+type dev struct {
+	flags     *devFlags
+	out       io.Writer
+	log       *slog.Logger
+	dir       *assembly.DataDir
+	listener  net.Listener
+	taken     string // HTTP address that was not free
+	broker    *embedded.Broker
+	brokers   []string
+	node      *assembly.Node
+	decisions *decisionReader
+	closers   []func() error
+}
+
+func runDev(ctx context.Context, f *devFlags, out, errs io.Writer) (err error) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(devMemory)
+	}
+	d := &dev{flags: f, out: out, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	defer func() { err = errors.Join(err, d.close()) }()
+	if err := d.open(ctx); err != nil {
+		return err
+	}
+	d.banner()
+	return d.run(ctx)
+}
+
+func (d *dev) onClose(fn func() error) { d.closers = append(d.closers, fn) }
+
+func (d *dev) close() error {
+	var faults []error
+	for _, fn := range slices.Backward(d.closers) {
+		faults = append(faults, fn())
+	}
+	d.closers = nil
+	return errors.Join(faults...)
+}
+
+// open takes everything that can be refused before anything runs.
+func (d *dev) open(ctx context.Context) error {
+	if err := d.openDir(); err != nil {
+		return err
+	}
+	var err error
+	if d.listener, d.taken, err = listenNear(d.flags.http); err != nil {
+		return err
+	}
+	d.onClose(func() error {
+		if err := d.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if err := d.openKafka(ctx); err != nil {
+		return err
+	}
+	if d.node, err = assembly.Open(assembly.Config{Dir: d.dir.Node(), Brokers: d.brokers, Key: d.dir.Key,
+		Durability: d.flags.durability, Clock: d.flags.clock, Version: version, Log: d.log}); err != nil {
+		return err
+	}
+	return nil
+}
+
+// openDir takes the data directory, or makes a temporary one.
+func (d *dev) openDir() error {
+	path := d.flags.data
+	if path == "" {
+		var err error
+		if path, err = os.MkdirTemp("", "anabranch-dev-"); err != nil {
+			return err
+		}
+		d.onClose(func() error { return os.RemoveAll(path) })
+	}
+	var err error
+	if d.dir, err = assembly.OpenDataDir(path); err != nil {
+		return err
+	}
+	d.onClose(d.dir.Close)
+	return nil
+}
+
+// openKafka starts the broker, or looks whether the named one is there.
+func (d *dev) openKafka(ctx context.Context) error {
+	plan, err := assembly.Plan()
+	if err != nil {
+		return err
+	}
+	if d.flags.kafka == "" {
+		d.broker, err = embedded.Start(embedded.Config{DataDir: d.dir.Broker(), Port: embedded.DefaultPort, Topics: assembly.BrokerTopics(plan)})
+		if err != nil {
+			return err
+		}
+		d.onClose(d.broker.Close)
+		d.brokers = []string{d.broker.Addr()}
+	} else {
+		d.brokers = []string{d.flags.kafka}
+		if err := ensureTopics(ctx, d.brokers, assembly.KafkaTopics(plan)); err != nil {
+			return err
+		}
+	}
+	d.decisions, err = newDecisionReader(d.brokers, assembly.TopicNames()["allocations"])
+	if err != nil {
+		return err
+	}
+	d.onClose(d.decisions.close)
+	return d.decisions.seekEnd(ctx)
+}
+
+func ensureTopics(ctx context.Context, brokers []string, topics []kafka.Topic) error {
+	admin, err := kafka.NewAdmin(kafka.Config{Brokers: brokers})
+	if err != nil {
+		return usagef("--kafka: %w", err)
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := admin.Ping(ctx); err != nil {
+		return fmt.Errorf("broker %s: not reachable: %w; check --kafka, or leave it out for the embedded broker", brokers[0], err)
+	}
+	if err := keepPartitions(ctx, admin, topics); err != nil {
+		return fmt.Errorf("broker %s: %w", brokers[0], err)
+	}
+	if err := admin.Ensure(ctx, topics); err != nil {
+		return fmt.Errorf("broker %s: %w", brokers[0], err)
+	}
+	return nil
+}
+
+// keepPartitions wants of a topic that is there as many partitions as it has.
+func keepPartitions(ctx context.Context, admin *kafka.Admin, topics []kafka.Topic) error {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name
+	}
+	present, err := admin.Describe(ctx, names)
+	if err != nil {
+		return err
+	}
+	for _, info := range present {
+		topics[slices.Index(names, info.Name)].Partitions = info.Partitions
+	}
+	return nil
+}
+
+// run runs all parts until ctx ends or one of them fails, then stops them in
+// order: the shop and the API before the node, the node before the broker.
+func (d *dev) run(ctx context.Context) error {
+	outer, stopOuter := context.WithCancel(ctx) // shop, API, screen
+	defer stopOuter()
+	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx)) // node
+	defer stopInner()
+
+	var nodeGroup errgroup.Group
+	nodeGroup.Go(func() error {
+		defer stopOuter() // a node that ends takes the rest along
+		return d.node.Run(inner)
+	})
+	clients, clientCtx := errgroup.WithContext(outer)
+	clients.Go(func() error { return d.serve(clientCtx) })
+	if err := d.trade(clients, clientCtx); err != nil {
+		stopOuter()
+		stopInner()
+		return errors.Join(err, clients.Wait(), nodeGroup.Wait())
+	}
+	if d.broker != nil {
+		clients.Go(func() error { return d.watchBroker(clientCtx) })
+	}
+	err := clients.Wait()
+	if ctx.Err() != nil {
+		say(d.out, "\nstopping …\n")
+	}
+	stopInner()
+	return errors.Join(err, nodeGroup.Wait())
+}
+
+func (d *dev) watchBroker(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-d.broker.Failed():
+		return d.broker.Err()
+	}
+}
+
+func (d *dev) serve(ctx context.Context) error {
+	handler, err := httpapi.New(httpapi.Config{Cluster: d.node, Plan: d.node.Plan, Decoder: d.node.Decoder, Encoder: d.node.Encoder,
+		Metrics: d.node.Metrics.Handler(), Version: version})
+	if err != nil {
+		return err
+	}
+	return httpapi.Serve(ctx, d.listener, handler, d.log)
+}
+
+// trade starts the screen and the sample shop.
+func (d *dev) trade(clients *errgroup.Group, ctx context.Context) error {
+	screen := newScreen(d.out, d.flags.quiet)
+	decided := screen.show
+	if !d.flags.noSample && d.flags.clock == node.ClockWall {
+		producer, err := kafka.NewProducer(kafka.Config{Brokers: d.brokers})
+		if err != nil {
+			return err
+		}
+		d.onClose(func() error { producer.Close(); return nil })
+		shop, err := sample.New(sampleSender(producer, d.node.Topics), d.stockKnown, d.dir.Sample())
+		if err != nil {
+			return err
+		}
+		decided = func(e *decision) {
+			screen.show(e)
+			shop.Decided(e.Order, e.Attempt, e.Lines)
+		}
+		clients.Go(func() error { return shop.Run(ctx) })
+	}
+	clients.Go(func() error { return d.decisions.run(ctx, decided) })
+	return nil
+}
+
+// stockKnown waits until the node knows stock of an SKU.
+func (d *dev) stockKnown(ctx context.Context, sku string) error {
+	question := d.node.Plan.Query("inventory", "stock").NewQuestion
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_, _, err := d.node.Ask(ctx, "inventory", "stock", sku, question(), connectors.Linearizable)
+		if err == nil || !errors.Is(err, connectors.ErrNotFound) && !errors.Is(err, connectors.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}

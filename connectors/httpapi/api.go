@@ -1,0 +1,145 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/topology"
+)
+
+// Config of the API. Cluster, Plan, Decoder and Encoder are required.
+type Config struct {
+	Cluster connectors.Cluster
+	// Plan names the event types, queries and their fields, for routing of
+	// bodies and for the OpenAPI document.
+	Plan *topology.Plan
+	// Decoder turns bodies into events, and pseudonymises them.
+	Decoder connectors.Decoder
+	// Encoder turns records of the live feed into JSON.
+	Encoder connectors.Encoder
+	// Metrics serves /metrics; without it there is no such path.
+	Metrics http.Handler
+	// Version of the program, for the OpenAPI document.
+	Version string
+	// MaxBodyBytes limits a request body; 0: 1 MiB.
+	MaxBodyBytes int64
+	// Timeout is how long a request may take; 0: 10 s. The live feed has none.
+	Timeout time.Duration
+}
+
+// Validate reports every fault of the configuration.
+func (c *Config) Validate() error {
+	var faults []error
+	need := func(ok bool, name string) {
+		if !ok {
+			faults = append(faults, errors.New("httpapi: "+name+" is missing"))
+		}
+	}
+	need(c.Cluster != nil, "Cluster")
+	need(c.Plan != nil, "Plan")
+	need(c.Decoder != nil, "Decoder")
+	need(c.Encoder != nil, "Encoder")
+	if c.MaxBodyBytes < 0 {
+		faults = append(faults, errors.New("httpapi: MaxBodyBytes is negative"))
+	}
+	if c.Timeout < 0 {
+		faults = append(faults, errors.New("httpapi: Timeout is negative"))
+	}
+	return errors.Join(faults...)
+}
+
+// api holds what handlers share. It is not changed after New.
+type api struct {
+	cfg     Config
+	huma    huma.API
+	schemas *schemas
+	keys    *keyMemory
+}
+
+// New builds the handler of the whole API.
+func New(cfg Config) (http.Handler, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxBodyBytes == 0 {
+		cfg.MaxBodyBytes = 1 << 20
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	mux := http.NewServeMux()
+	hc := huma.DefaultConfig("Anabranch", cfg.Version)
+	hc.Info.Description = "Live stock, orders and allocation decisions of an Anabranch cluster."
+	hc.DocsPath = ""     // the stock page loads scripts from elsewhere
+	hc.CreateHooks = nil // no $schema fields in bodies
+	hc.SchemasPath = ""
+	hc.Transformers = []huma.Transformer{ownProblem}
+	a := &api{cfg: cfg, huma: humago.New(mux, hc), keys: newKeyMemory()}
+	a.schemas = newSchemas(a.huma.OpenAPI().Components.Schemas)
+	a.huma.UseMiddleware(a.deadline)
+
+	a.registerQueries()
+	a.registerCommands()
+	a.registerDeadLetters()
+	a.registerStatus()
+	a.registerLive()
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
+	}
+	registerConsole(mux)
+	mux.HandleFunc("/", a.unknownPath(mux))
+	return mux, nil
+}
+
+// deadline bounds every request but the live feed.
+func (a *api) deadline(ctx huma.Context, next func(huma.Context)) {
+	if ctx.Operation().Path == livePath {
+		next(ctx)
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx.Context(), a.cfg.Timeout)
+	defer cancel()
+	next(huma.WithContext(ctx, bounded))
+}
+
+// raw is an answer whose JSON was made by connectors/wire.
+type raw struct {
+	Index       uint64 `header:"Anabranch-Index" doc:"log index that the answer is good for"`
+	ContentType string `header:"Content-Type"`
+	Body        []byte
+}
+
+func rawJSON(index uint64, body []byte) *raw {
+	return &raw{Index: index, ContentType: "application/json", Body: body}
+}
+
+// unknownPath answers what no route takes with a problem document: 405 where
+// another method is served, else 404.
+func (a *api) unknownPath(mux *http.ServeMux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			other := r.Clone(r.Context())
+			other.Method = method
+			if _, pattern := mux.Handler(other); pattern != "/" {
+				allowed = append(allowed, method)
+			}
+		}
+		if len(allowed) > 0 {
+			for _, m := range allowed {
+				w.Header().Add("Allow", m)
+			}
+			writeProblem(w, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+				Detail: r.Method + " is not served at " + r.URL.Path})
+			return
+		}
+		writeProblem(w, &Problem{Status: http.StatusNotFound, Code: "unknown_path",
+			Detail: "nothing is served at " + r.URL.Path + "; see /openapi.json"})
+	}
+}

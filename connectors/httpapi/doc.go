@@ -1,0 +1,20 @@
+// Package httpapi serves the HTTP API of a node over [connectors.Cluster]:
+// queries, synchronous commands, dead letters, status, the live feed and the
+// console page.
+//
+// It decides nothing and keeps no state of the cluster. Bodies of events are
+// decoded by the wire decoder, so that identifiers are pseudonyms before they
+// reach the cluster; answers are visitables that connectors/wire turns into
+// JSON. Errors are RFC 9457 problem documents with a stable code. Every answer
+// carries the log index it is good for in the header Anabranch-Index.
+//
+// Guarantees: a request has a deadline and a body limit; a slow reader of the
+// live feed loses records and is told how many, it never holds the node up. An
+// outcome that is not known is said to be unknown (504), never failed.
+//
+// Handler starts no goroutine. [Serve] owns the server's goroutines and returns
+// after they have ended.
+//
+// Start at [New]; routes are in queries.go, commands.go, deadletters.go,
+// status.go and live.go.
+package httpapi

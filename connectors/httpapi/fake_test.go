@@ -1,0 +1,148 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/httpapi"
+	"anabranch.dev/connectors/wire"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+	"anabranch.dev/topology"
+	"anabranch.dev/topology/retail"
+)
+
+// fake is a Cluster whose answers a test sets.
+type fake struct {
+	mu        sync.Mutex // guards submitted
+	submitted []operators.Event
+
+	ask     func(stage, query, key string, q state.Visitable, c connectors.Consistency) (state.Visitable, uint64, error)
+	submit  func(e operators.Event, answer bool) (connectors.Reply, error)
+	find    func(id string) (stage, key string, err error)
+	letters []operators.DeadLetter
+	status  connectors.Status
+	shards  []connectors.ShardStatus
+	watch   chan connectors.Watched
+	err     error // of everything else
+	skipped []uint64
+}
+
+func (f *fake) Ask(_ context.Context, stage, query, key string, q state.Visitable, c connectors.Consistency) (state.Visitable, uint64, error) {
+	return f.ask(stage, query, key, q, c)
+}
+
+func (f *fake) Submit(_ context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.submitted = append(f.submitted, e)
+	return f.submit(e, answer)
+}
+
+func (f *fake) FindDecision(_ context.Context, id string) (stage, key string, err error) {
+	return f.find(id)
+}
+
+func (f *fake) DeadLetters(_ context.Context, filter connectors.DeadLetterFilter) ([]operators.DeadLetter, error) {
+	var out []operators.DeadLetter
+	for _, d := range f.letters {
+		if (filter.Code == "" || filter.Code == d.Code) && (filter.Type == "" || filter.Type == d.Type) && len(out) < filter.Limit {
+			out = append(out, d)
+		}
+	}
+	return out, f.err
+}
+
+func (f *fake) DeadLetter(_ context.Context, id string) (operators.DeadLetter, error) {
+	for _, d := range f.letters {
+		if d.ID == id {
+			return d, f.err
+		}
+	}
+	return operators.DeadLetter{}, connectors.ErrNotFound
+}
+
+func (f *fake) Redrive(_ context.Context, id string) (connectors.Reply, error) {
+	return connectors.Reply{Outcome: "applied", Index: 12}, f.err
+}
+
+func (f *fake) Skip(_ context.Context, group int, index, message uint64) error {
+	f.skipped = append(f.skipped, uint64(group), index, message)
+	return f.err
+}
+
+func (f *fake) Status(context.Context) (connectors.Status, error) { return f.status, f.err }
+
+func (f *fake) Shards(context.Context) ([]connectors.ShardStatus, error) { return f.shards, f.err }
+
+func (f *fake) Watch(context.Context) <-chan connectors.Watched { return f.watch }
+
+var _ connectors.Cluster = (*fake)(nil)
+
+func newPlan(t *testing.T) *topology.Plan {
+	t.Helper()
+	plan, err := retail.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// newHandler serves the API over a fake.
+func newHandler(t *testing.T, f *fake, change func(*httpapi.Config)) http.Handler {
+	t.Helper()
+	key, err := wire.ParseKey(strings.Repeat("ab", wire.MinKeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pseudonyms, err := wire.NewPseudonymiser(wire.Privacy{Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := newPlan(t)
+	topics := map[string]string{}
+	for _, topic := range plan.Topics {
+		topics[topic.Alias] = "retail." + topic.Alias
+	}
+	encoder, err := wire.NewEncoder(wire.EncoderConfig{Cluster: "test", Topics: topics})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := httpapi.Config{Cluster: f, Plan: plan, Decoder: wire.NewDecoder(pseudonyms), Encoder: encoder, Version: "test"}
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := httpapi.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// call sends one request. headers come in pairs.
+func call(t *testing.T, h http.Handler, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// blocking answers no question before its context ends.
+type blocking struct{ fake }
+
+func (b *blocking) Ask(ctx context.Context, _, _, _ string, _ state.Visitable, _ connectors.Consistency) (state.Visitable, uint64, error) {
+	<-ctx.Done()
+	return nil, 0, ctx.Err()
+}

@@ -1,0 +1,221 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/kafka/embedded"
+)
+
+// A network passes everything on until it is told to lose the next request of a
+// kind, or the answer to it. Then it is down until it is healed.
+type network struct {
+	mu   sync.Mutex // guards all
+	key  kmsg.Key
+	lose string // "", "request", "answer"
+	down bool
+}
+
+func (n *network) arm(key kmsg.Key, lose string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.key, n.lose = key, lose
+}
+
+func (n *network) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.down, n.lose = false, ""
+}
+
+func (n *network) isDown() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.down
+}
+
+// loses decides about a request and takes the network down if it is lost.
+func (n *network) loses(request []byte) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.lose == "" || len(request) < 6 || int16(binary.BigEndian.Uint16(request[4:])) != int16(n.key) {
+		return ""
+	}
+	lose := n.lose
+	n.lose, n.down = "", true
+	return lose
+}
+
+func (n *network) dial(ctx context.Context, kind, address string) (net.Conn, error) {
+	if n.isDown() {
+		return nil, errors.New("network is down")
+	}
+	c, err := new(net.Dialer).DialContext(ctx, kind, address)
+	return &faultyConn{c, n}, err
+}
+
+type faultyConn struct {
+	net.Conn
+	network *network
+}
+
+func (c *faultyConn) Write(p []byte) (int, error) {
+	lost := c.network.loses(p)
+	if lost == "answer" { // let the broker do it, and see that it has
+		if _, err := c.Conn.Write(p); err != nil {
+			return 0, err
+		}
+		if _, err := io.ReadFull(c.Conn, make([]byte, 8)); err != nil {
+			return 0, err
+		}
+	}
+	if lost != "" || c.network.isDown() {
+		return 0, errors.Join(errors.New("network is down"), c.Conn.Close())
+	}
+	return c.Conn.Write(p)
+}
+
+// TestExactlyOnceOverFaults delivers an outbox as the driver does: send in
+// order, and after any error open and go on behind the progress read back.
+func TestExactlyOnceOverFaults(t *testing.T) {
+	b := newBroker(t)
+	out := b.topic("out", 1)[0]
+	lossy := new(network)
+	cfg := b.config()
+	cfg.dial = lossy.dial
+	cfg.TransactionTimeout = 500 * time.Millisecond
+	s := b.sink(cfg)
+	rival := b.config()
+
+	const records, perSend = 180, 3
+	faults := map[int]func(){
+		5:  func() { lossy.arm(kmsg.EndTxn, "request") },
+		9:  func() { lossy.arm(kmsg.EndTxn, "answer") },
+		20: func() { lossy.arm(kmsg.Produce, "request") },
+		26: func() { lossy.arm(kmsg.Produce, "answer") },
+		35: func() { b.open(b.sink(rival), 0) },
+		36: func() { lossy.arm(kmsg.EndTxn, "answer") },
+		50: func() { s.Close() },
+	}
+	outcomes := map[string]int{}
+	var offset int64
+	done := uint64(0)
+	opened := false
+	for attempt := 0; done < records; attempt++ {
+		if b.ctx.Err() != nil {
+			t.Fatalf("%d of %d records delivered: %v", done, records, b.ctx.Err())
+		}
+		if !opened {
+			p := b.open(s, offset)
+			done = max(done, p.Through[7])
+			opened = true
+		}
+		if fault := faults[attempt]; fault != nil {
+			fault()
+		}
+		var values []string
+		for i := range perSend {
+			values = append(values, fmt.Sprint(done+uint64(i)))
+		}
+		next, err := b.send(s, attempt, out, done+perSend, values...)
+		lossy.heal()
+		switch {
+		case err == nil:
+			done += perSend
+			if attempt%2 == 0 { // an acknowledgement entry may lag behind
+				offset = next
+			}
+			continue
+		case errors.Is(err, connectors.ErrMaybe):
+			outcomes["maybe"]++
+		case errors.Is(err, connectors.ErrFenced):
+			outcomes["fenced"]++
+		case errors.Is(err, connectors.ErrPermanent):
+			t.Fatalf("attempt %d: %v", attempt, err)
+		default:
+			outcomes["again"]++
+		}
+		opened = false
+	}
+	var want []string
+	for i := range records {
+		want = append(want, fmt.Sprint(i))
+	}
+	if got, _ := b.readAll(out, 0); !slices.Equal(got, want) {
+		t.Errorf("records = %v; want each of 0 to %d once, in order", got, records-1)
+	}
+	if outcomes["maybe"] != 3 || outcomes["fenced"] != 1 || outcomes["again"] != 3 {
+		t.Errorf("outcomes = %v; want 3 unknown, 1 fenced, 3 to try again", outcomes)
+	}
+}
+
+// TestBrokerRestart goes on with the same fetcher and a sink opened anew.
+func TestBrokerRestart(t *testing.T) {
+	cfg := embedded.Config{DataDir: t.TempDir()}
+	b := newFaultyBroker(t, cfg)
+	out := b.topic("out", 1)[0]
+	conf := b.config()
+	conf.TransactionTimeout = time.Second
+	s := b.sink(conf)
+	b.open(s, 0)
+	next, err := b.send(s, 0, out, 1, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := b.fetcher()
+	f.Assign(out, 0)
+	b.poll(f, atEnd)
+
+	if err := b.broker.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.send(s, 1, out, 2, "b"); err == nil || errors.Is(err, connectors.ErrPermanent) || errors.Is(err, connectors.ErrMaybe) {
+		t.Errorf("Send without a broker: %v; want an error that may be retried", err)
+	}
+	if _, err := f.Poll(b.ctx); err == nil {
+		t.Error("Poll without a broker succeeded")
+	}
+	cfg.Port = b.broker.Port()
+	again, err := embedded.Start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if again.PortTaken() {
+		t.Skipf("port %d was taken meanwhile", cfg.Port)
+	}
+	if p := b.open(s, next); len(p.Through) != 0 {
+		t.Errorf("Open(%d) = %+v; want nothing new", next, p)
+	}
+	if _, err := b.send(s, 1, out, 2, "b"); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for len(got) == 0 {
+		fetches, err := f.Poll(b.ctx) // fails until it has found the broker again
+		if err != nil && b.ctx.Err() != nil {
+			t.Fatal(err)
+		}
+		for _, fetch := range fetches {
+			for _, r := range fetch.Records {
+				if !r.Control {
+					got = append(got, string(r.Value))
+				}
+			}
+		}
+	}
+	if !slices.Equal(got, []string{"b"}) {
+		t.Errorf("records after the restart = %v; want [b]", got)
+	}
+}

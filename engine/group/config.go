@@ -1,0 +1,90 @@
+package group
+
+import (
+	"log/slog"
+	"time"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/metrics"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// Config of a group. All fields are required unless a default is given.
+type Config struct {
+	Dir     string // of this group on this node
+	Cluster string
+	Replica string   // id of this replica; a replica that rejoins gets a new one
+	Voters  []string // of a new group; ignored once the group has a configuration
+
+	Core       core.Config
+	Shards     []state.Shard // of this group, its own shard included
+	Durability raftlog.Durability
+
+	// OpenStore opens (or makes) the state in a directory.
+	OpenStore func(dir string) (Store, error)
+	NewSink   func() (connectors.Sink, error)
+	Encoder   connectors.Encoder
+	Gap       leader.GapPolicy
+	First     func(alias string) bool
+	Limits    leader.Limits
+	// MaxRequests bounds the callers that wait for a reply. Default 5,000.
+	MaxRequests int
+
+	Port *Port // the node's
+
+	// Timeout is Raft's heartbeat and election timeout. Default 300 ms. A
+	// group of one voter elects itself sooner.
+	Timeout time.Duration
+	// SnapshotBytes and SnapshotEntries of log since the last snapshot make
+	// another one due. Default 64 MiB and 500,000.
+	SnapshotBytes   int64
+	SnapshotEntries uint64
+	// Drain is how long an orderly stop waits for what is in flight. Default 5 s.
+	Drain time.Duration
+
+	// Records is told every outgoing record as it is replicated, from the
+	// apply goroutine: it must not block.
+	Records func(records []*operators.Record)
+	// Fetch tells the fetcher what the group's sources want. It must not block.
+	Fetch func(actions []leader.Action)
+	// SendLane and SendLaneAck take messages and acknowledgements to the leader
+	// of the group that owns Lane.To and LaneAck.From. They must not block and
+	// may lose what they are given: it is sent again.
+	SendLane    func(l *core.Lane)
+	SendLaneAck func(a core.LaneAck)
+	// Changed is told, without detail, that leadership, readiness or the
+	// reading of first topics may have changed. It must not block.
+	Changed func()
+
+	Log     *slog.Logger
+	Metrics *metrics.Group
+
+	// Disk replaces the log's disk, for tests.
+	Disk func(o *raftlog.Options)
+}
+
+func (c Config) withDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 300 * time.Millisecond
+	}
+	if c.SnapshotBytes == 0 {
+		c.SnapshotBytes = 64 << 20
+	}
+	if c.SnapshotEntries == 0 {
+		c.SnapshotEntries = 500_000
+	}
+	if c.Drain == 0 {
+		c.Drain = 5 * time.Second
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 5000
+	}
+	if c.Disk == nil {
+		c.Disk = func(*raftlog.Options) {}
+	}
+	return c
+}

@@ -1,0 +1,219 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// fsm is what Raft applies to. Its methods are called by Raft's apply goroutine
+// only, snapshots' Persist apart.
+type fsm struct{ *Group }
+
+var _ raft.BatchingFSM = fsm{}
+
+// Apply implements raft.FSM.
+func (f fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
+
+// ApplyBatch implements raft.BatchingFSM. After a fault it does nothing: the
+// replica is being stopped.
+func (f fsm) ApplyBatch(logs []*raft.Log) []any {
+	for _, l := range logs {
+		if f.stopped() {
+			break
+		}
+		if l.Type == raft.LogCommand {
+			f.applyLog(l)
+		}
+		f.advance(l.Index)
+	}
+	return make([]any, len(logs))
+}
+
+// applyLog applies one entry and hands its output on.
+func (f fsm) applyLog(l *raft.Log) {
+	f.logBytes.Add(int64(len(l.Data)))
+	if l.Index <= f.restored.Load() {
+		return // the state is ahead of the log that is being replayed
+	}
+	entry, own := f.entryOf(l)
+	if entry == nil {
+		return
+	}
+	start := time.Now()
+	if own != nil {
+		f.cfg.Metrics.Committed(start.Sub(own.at))
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			f.fail("apply", faultOf(l.Index, r))
+		}
+	}()
+	out := f.core.Apply(l.Index, entry)
+	a := leader.Applied{Output: out, Own: own != nil, NextTimer: f.core.NextTimer()}
+	a.OutboxRecords, a.OutboxBytes = f.core.OutboxDepth()
+	f.cfg.Metrics.Applied(time.Since(start))
+	f.publish(out, entry)
+	if f.tenure != nil {
+		f.tenure.applied(a, entry)
+	}
+}
+
+// entryOf decodes a log's entry, or finds it among our own proposals.
+func (f fsm) entryOf(l *raft.Log) (*core.Entry, *proposal) {
+	f.mu.Lock()
+	t := f.tenure
+	f.mu.Unlock()
+	if t != nil {
+		if p := t.own(l.Extensions); p != nil {
+			return p.entry, p
+		}
+	}
+	var e core.Entry
+	if err := f.cfg.Core.Codec.Decode(l.Data, &e); err != nil {
+		f.fail("apply", fmt.Errorf("decode entry %d: %w", l.Index, err))
+		return nil, nil
+	}
+	return &e, nil
+}
+
+// faultOf turns what was raised while applying into an error. A fault of the
+// store is expected to be raised; anything else is a bug, and its trace helps.
+func faultOf(index uint64, raised any) error {
+	var fault *state.Fault
+	if err, ok := raised.(error); ok && errors.As(err, &fault) {
+		return fmt.Errorf("apply entry %d: %w", index, fault.Err)
+	}
+	return fmt.Errorf("apply entry %d: panic: %v\n%s", index, raised, debug.Stack())
+}
+
+// publish hands an entry's output to those who wait for it. The caller holds
+// the apply mutex.
+func (f fsm) publish(out *core.Output, entry *core.Entry) {
+	f.replies.publish(out, entry)
+	for _, r := range out.Records {
+		f.cfg.Metrics.Record(r.Type)
+		if d, ok := r.Payload.Value.(*operators.DeadLetter); ok {
+			f.cfg.Metrics.DeadLetter(d.Code)
+		}
+	}
+	if len(out.Records) > 0 {
+		f.cfg.Records(out.Records)
+	}
+	halted := out.Halt != nil
+	if halted != f.halted.Load() {
+		f.halted.Store(halted)
+		if halted {
+			f.cfg.Log.Error("group is halted", "group", f.cfg.Core.Group, "entry", out.Halt.Index, "message", out.Halt.Message, "code", out.Halt.Code)
+		}
+		f.poke()
+		f.cfg.Changed()
+	}
+}
+
+// errReplaying: the log is still being replayed over a state that is ahead.
+var errReplaying = errors.New("log is being replayed")
+
+// Snapshot implements raft.FSM: it only asks for a checkpoint at this index.
+func (f fsm) Snapshot() (raft.FSMSnapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.stopped():
+		return nil, f.Err()
+	case f.core.Halted() != nil:
+		return nil, errors.New("group is halted")
+	case f.appliedIndex.Load() < f.store.Applied():
+		return nil, errReplaying // the label would be behind its content
+	}
+	dir := filepath.Join(f.cfg.Dir, "checkpoint")
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	wait, err := f.store.BeginCheckpoint(dir)
+	if err != nil {
+		return nil, err
+	}
+	f.logBytes.Store(0)
+	return &snapshot{dir: dir, index: f.store.Applied(), wait: wait}, nil
+}
+
+// snapshot is a checkpoint on its way to the snapshot store.
+type snapshot struct {
+	dir   string
+	index uint64
+	wait  func(ctx context.Context) (index uint64, err error)
+}
+
+// Persist implements raft.FSMSnapshot. Raft closes the sink, or cancels it
+// after an error.
+func (s *snapshot) Persist(sink raft.SnapshotSink) error {
+	index, err := s.wait(context.Background()) // it ends with the store
+	if err != nil {
+		return err
+	}
+	if index != s.index {
+		return fmt.Errorf("checkpoint is at %d, not at %d", index, s.index)
+	}
+	k, ok := sink.(*raftlog.Sink)
+	if !ok {
+		return fmt.Errorf("snapshot sink is a %T", sink)
+	}
+	return os.Rename(s.dir, k.Dir())
+}
+
+// Release implements raft.FSMSnapshot.
+func (s *snapshot) Release() {
+	// What is left after an error is deleted before the next checkpoint.
+	os.RemoveAll(s.dir)
+}
+
+// Restore implements raft.FSM: it replaces the state by another replica's.
+func (f fsm) Restore(r io.ReadCloser) error {
+	incoming := filepath.Join(f.cfg.Dir, "incoming")
+	if err := os.RemoveAll(incoming); err != nil {
+		return err
+	}
+	if err := errors.Join(raftlog.Unpack(r, incoming), r.Close()); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.closeStore(); err != nil {
+		return err
+	}
+	if err := replaceDir(incoming, f.stateDir()); err != nil {
+		return err
+	}
+	if err := f.openStore(); err != nil {
+		f.fail("restore", err)
+		return err
+	}
+	f.advance(f.store.Applied())
+	f.runStore()
+	return nil
+}
+
+// replaceDir puts a directory in another's place. After a crash in the middle
+// the place is empty, which [Group.openState] mends from the snapshot.
+func replaceDir(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return os.Rename(from, to)
+}

@@ -1,0 +1,88 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+)
+
+// markEvery is how often the log is told what is acknowledged, and whether a
+// snapshot is due is looked at.
+const markEvery = time.Second
+
+// keep does the housekeeping: the mark, and snapshots.
+func (g *Group) keep(ctx context.Context) {
+	tick := time.NewTicker(markEvery)
+	defer tick.Stop()
+	taken, _ := g.snaps.Newest()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-g.failed:
+			return
+		case <-tick.C:
+		}
+		if err := g.log.Mark(g.raft.CommitIndex()); err != nil {
+			g.fail("log", fmt.Errorf("log mark: %w", err))
+			return
+		}
+		if g.logBytes.Load() < g.cfg.SnapshotBytes && g.appliedIndex.Load() < taken+g.cfg.SnapshotEntries {
+			continue
+		}
+		switch err := g.Snapshot(); {
+		case err == nil:
+			taken, _ = g.snaps.Newest()
+		case g.stopped() || ctx.Err() != nil:
+			return
+		default:
+			// The log stays longer; nothing is lost by that.
+			g.cfg.Log.Warn("no snapshot", "group", g.cfg.Core.Group, "err", err)
+		}
+	}
+}
+
+// Snapshot takes a snapshot now and truncates the log behind it.
+func (g *Group) Snapshot() error {
+	err := g.raft.Snapshot().Error()
+	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
+		return nil
+	}
+	return err
+}
+
+// raftLogger passes Raft's warnings and errors on. Its information is about its
+// own working, and is for debugging.
+func newRaftLogger(log *slog.Logger, group int) hclog.Logger {
+	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Name: "raft", Level: hclog.Debug, Output: nothing{}})
+	l.RegisterSink(&slogSink{log.With("group", group)})
+	return l
+}
+
+// nothing swallows the text form; the sink has the same with its fields.
+type nothing struct{}
+
+func (nothing) Write(b []byte) (int, error) { return len(b), nil }
+
+type slogSink struct{ log *slog.Logger }
+
+// Accept implements hclog.SinkAdapter.
+func (s *slogSink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+	to := slog.LevelDebug
+	switch level {
+	case hclog.Warn:
+		to = slog.LevelWarn
+	case hclog.Error:
+		to = slog.LevelError
+	}
+	if strings.HasPrefix(msg, "heartbeat timeout reached") {
+		to = slog.LevelDebug // every start of a group begins with it
+	}
+	s.log.Log(context.Background(), to, "raft: "+msg, args...)
+}

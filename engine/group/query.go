@@ -1,0 +1,167 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/state"
+)
+
+// Ask answers a point query, and says for which index the answer is good. It
+// runs between two entries.
+func (g *Group) Ask(ctx context.Context, stage, query, key string, question state.Visitable, c connectors.Consistency) (state.Visitable, uint64, error) {
+	if err := g.Fresh(ctx, c); err != nil {
+		return nil, 0, err
+	}
+	var answer state.Visitable
+	index, err := g.read(func() (err error) {
+		answer, err = g.core.Query(stage, query, key, question)
+		return err
+	})
+	if err == nil && answer == nil {
+		err = connectors.ErrNotFound
+	}
+	return answer, index, err
+}
+
+// FindDecision says which stage and key made a decision.
+func (g *Group) FindDecision(ctx context.Context, id string) (stage, key string, err error) {
+	if err := g.Fresh(ctx, connectors.Linearizable); err != nil {
+		return "", "", err
+	}
+	_, err = g.read(func() error {
+		var ok bool
+		if stage, key, ok = g.core.FindDecision(id); !ok {
+			return connectors.ErrNotFound
+		}
+		return nil
+	})
+	return stage, key, err
+}
+
+// View returns the whole state at one index, for scans.
+func (g *Group) View(ctx context.Context, c connectors.Consistency) (state.Reader, error) {
+	if err := g.Fresh(ctx, c); err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	store := g.store
+	g.mu.Unlock()
+	if store == nil || g.stopped() {
+		return nil, connectors.ErrUnavailable
+	}
+	return store.View(ctx)
+}
+
+// read runs fn between two entries, and says at which index. A fault of the
+// state stops the replica.
+func (g *Group) read(fn func() error) (index uint64, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.core == nil || g.stopped() {
+		return 0, connectors.ErrUnavailable
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = connectors.ErrUnavailable
+			g.fail("query", faultOf(g.store.Applied(), r))
+		}
+	}()
+	return g.appliedIndex.Load(), fn()
+}
+
+// Fresh waits until this replica's state includes all that was acknowledged
+// before the call. For a stale read it doesn't wait.
+func (g *Group) Fresh(ctx context.Context, c connectors.Consistency) error {
+	switch c {
+	case connectors.Stale:
+		return nil
+	case connectors.Linearizable, "":
+	default:
+		return fmt.Errorf("consistency is %q; want %s or %s", c, connectors.Linearizable, connectors.Stale)
+	}
+	if g.stopped() || !g.leading.Load() { // leading means that an entry of our own term is applied
+		return connectors.ErrUnavailable
+	}
+	index := g.raft.CommitIndex()
+	if err := g.verify.lead(ctx, g); err != nil {
+		return err
+	}
+	return g.waitApplied(ctx, index)
+}
+
+// waitApplied waits until the log is applied up to an index.
+func (g *Group) waitApplied(ctx context.Context, index uint64) error {
+	if g.appliedIndex.Load() >= index {
+		return nil
+	}
+	defer context.AfterFunc(ctx, g.moved.Broadcast)()
+	g.movedMu.Lock()
+	defer g.movedMu.Unlock()
+	for g.appliedIndex.Load() < index {
+		if g.stopped() {
+			return connectors.ErrUnavailable
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		g.moved.Wait()
+	}
+	return nil
+}
+
+// verifier shares one check of the leadership among all reads that wait for
+// one. A read may only use a check that began after it came.
+type verifier struct {
+	mu   sync.Mutex // guards what follows
+	next *check     // not begun yet
+	busy bool       // one is under way
+}
+
+type check struct {
+	done chan struct{}
+	err  error
+}
+
+// lead returns nil once it is certain that this replica led after the call.
+func (v *verifier) lead(ctx context.Context, g *Group) error {
+	v.mu.Lock()
+	if v.next == nil {
+		v.next = &check{done: make(chan struct{})}
+	}
+	c := v.next
+	if !v.busy {
+		v.busy = true
+		g.waits.Go(func() { v.run(g.raft) })
+	}
+	v.mu.Unlock()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return c.err
+	}
+}
+
+// run carries out checks until nobody waits for one.
+func (v *verifier) run(r *raft.Raft) {
+	for {
+		v.mu.Lock()
+		c := v.next
+		v.next = nil
+		if c == nil {
+			v.busy = false
+			v.mu.Unlock()
+			return
+		}
+		v.mu.Unlock()
+		if err := r.VerifyLeader().Error(); err != nil {
+			c.err = fmt.Errorf("%w: %w", connectors.ErrUnavailable, err)
+		}
+		close(c.done)
+	}
+}

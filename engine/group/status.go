@@ -1,0 +1,168 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/raft"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/state"
+)
+
+// Status is a group as this node sees it.
+type Status struct {
+	connectors.GroupStatus
+	OutboxBytes int64
+	Partitions  []core.PartitionState
+	Outcomes    map[string]Outcomes // of events, by origin: a partition's name
+	Sources     []SourceStatus      // while this replica leads
+	LogBytes    int64               // since the last snapshot
+}
+
+// Outcomes count what became of an origin's events in this group.
+type Outcomes struct{ Applied, Duplicates, DeadLetters int64 }
+
+// SourceStatus is what reads one partition.
+type SourceStatus struct {
+	Partition core.Partition
+	ID        connectors.PartitionID
+	Next, End int64
+	State     string
+}
+
+// voters lists the members that vote.
+func (g *Group) voters() []raft.ServerID {
+	f := g.raft.GetConfiguration()
+	if f.Error() != nil {
+		return nil
+	}
+	var ids []raft.ServerID
+	for _, s := range f.Configuration().Servers {
+		if s.Suffrage == raft.Voter {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// Status describes the group.
+func (g *Group) Status(ctx context.Context) (Status, error) {
+	var s Status
+	s.Group, s.Role = g.cfg.Core.Group, "stopped"
+	if g.raft == nil || g.stopped() {
+		return s, nil
+	}
+	_, err := g.read(func() error {
+		s.Applied = g.appliedIndex.Load()
+		s.Written = g.store.Written()
+		s.LogTime = g.core.LogTime()
+		s.OutboxRecords, s.OutboxBytes = g.core.OutboxDepth()
+		s.DeadLettered = int(g.core.DeadLettered())
+		s.Partitions = g.core.Partitions()
+		s.Outcomes = map[string]Outcomes{}
+		g.core.Counters(func(origin string, applied, duplicates, deadLetters int64) {
+			s.Outcomes[origin] = Outcomes{applied, duplicates, deadLetters}
+		})
+		if h := g.core.Halted(); h != nil {
+			s.Halted = fmt.Sprintf("%s at message %d of entry %d", h.Code, h.Message, h.Index)
+		}
+		return nil
+	})
+	if err != nil {
+		return s, nil // it is being stopped
+	}
+	_, id := g.raft.LeaderWithID()
+	s.Leader = NodeOf(string(id))
+	s.Role = strings.ToLower(g.raft.State().String())
+	s.Term = g.raft.CurrentTerm()
+	s.Commit = g.raft.CommitIndex()
+	s.SnapshotIndex, _ = g.snaps.Newest()
+	s.Voters = len(g.voters())
+	s.LogBytes = g.logBytes.Load()
+	led := s
+	leads, err := g.look(ctx, func(t *tenure) { t.describe(&led) })
+	switch {
+	case err != nil:
+		return s, err
+	case leads:
+		return led, nil
+	case s.Halted != "":
+		s.Delivery = "stopped: group is halted"
+	default:
+		s.Delivery = "waiting: not leader"
+	}
+	return s, nil
+}
+
+func (t *tenure) describe(s *Status) {
+	now := t.g.now()
+	d := t.machines.Delivery
+	s.Delivery = string(d.State())
+	if why := d.Why(); why != "" {
+		s.Delivery += ": " + why
+	}
+	s.OutboxOldest = t.oldest()
+	for _, src := range t.machines.Intake.Sources() {
+		s.Sources = append(s.Sources, SourceStatus{Partition: src.Partition(), ID: src.ID(),
+			Next: src.Next(), End: src.Stable(), State: src.State(now)})
+	}
+}
+
+// FirstRead reports whether this replica leads, and has had all inputs open and
+// the first topics read to their end.
+func (g *Group) FirstRead(ctx context.Context) (read bool, err error) {
+	var seen bool
+	leads, err := g.look(ctx, func(t *tenure) {
+		t.checkFirst()
+		seen = t.told
+	})
+	return leads && seen, err
+}
+
+// Shards lists the group's shards with their digests, all at one index.
+func (g *Group) Shards(ctx context.Context) ([]connectors.ShardStatus, error) {
+	r, err := g.View(ctx, connectors.Stale)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]connectors.ShardStatus, 0, len(g.cfg.Shards))
+	for _, shard := range g.cfg.Shards {
+		if err = ctx.Err(); err != nil {
+			break
+		}
+		s := connectors.ShardStatus{Shard: int(shard), Group: g.cfg.Core.Group, Index: r.Index()}
+		var d state.Digest
+		if d, err = r.Digest(shard); err != nil {
+			break
+		}
+		s.Digest = d.String()
+		if s.Rows, err = countRows(r, shard); err != nil {
+			break
+		}
+		list = append(list, s)
+	}
+	if closeErr := r.Close(); err == nil {
+		err = closeErr
+	}
+	return list, err
+}
+
+func countRows(r state.Reader, shard state.Shard) (n int64, err error) {
+	err = r.Rows(shard, func(state.CellID, *state.Table, string, state.Visitable) bool {
+		n++
+		return true
+	})
+	return n, err
+}
+
+// NodeOf is the node of a replica: replicas are named node.generation, because
+// one that rejoins after a loss must not be taken for what it was.
+func NodeOf(replica string) string {
+	if i := strings.LastIndexByte(replica, '.'); i > 0 {
+		return replica[:i]
+	}
+	return replica
+}

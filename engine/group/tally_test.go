@@ -1,0 +1,271 @@
+package group
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/metrics"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+	"anabranch.dev/state/codec"
+	"anabranch.dev/state/pebblestate"
+	"anabranch.dev/topology"
+)
+
+// The tally adds numbers up per name and says each new sum.
+
+type added struct {
+	Name string
+	N    int64
+}
+
+func (a *added) Visit(v state.Visitor) {
+	v.String("name", &a.Name)
+	v.Int("n", &a.N)
+}
+
+type total struct {
+	Name string
+	Sum  int64
+}
+
+func (t *total) Visit(v state.Visitor) {
+	v.String("name", &t.Name)
+	v.Int("sum", &t.Sum)
+}
+
+type nothingAsked struct{}
+
+func (*nothingAsked) Visit(state.Visitor) {}
+
+type tally struct {
+	in    operators.In[added]
+	out   operators.Out[total]
+	sums  operators.Table[total]
+	query operators.Query[nothingAsked, total]
+}
+
+func (t *tally) Declare(d *operators.Declaration) {
+	t.out = operators.Emits[total](d, "total")
+	t.sums = operators.Keeps[total](d, "sum", operators.MaxRows(1))
+	t.in = operators.On(d, "added", func(c operators.Context, e *added) error {
+		if e.N < 0 {
+			return operators.Rejectf("negative", "%d", e.N)
+		}
+		sum, _ := t.sums.Get(c, "")
+		sum.Name, sum.Sum = c.Key(), sum.Sum+e.N
+		t.sums.Set(c, "", sum)
+		c.Answer(c.Request(), t.out.Emit(c, c.Key(), &sum))
+		return nil
+	})
+	t.query = operators.Answers(d, "sum", func(r operators.Reader, _ *nothingAsked) (*total, error) {
+		if sum, ok := t.sums.Get(r, ""); ok {
+			return &sum, nil
+		}
+		return nil, nil
+	})
+}
+
+func tallyPlan(t testing.TB) *topology.Plan {
+	b := topology.New("tally")
+	topology.InputTopic(b, "numbers", false)
+	op := topology.Add(b, "tally", &tally{})
+	topology.Source(b, "numbers", op.in, func(e *added) string { return e.Name })
+	topology.Sink(b, op.out, "totals", topology.Indexed())
+	plan, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// broker is a topic and its progress in memory. It outlives groups.
+type broker struct {
+	mu      sync.Mutex
+	records []string
+	through map[uint16]uint64
+	fail    func() error // asked before each transaction; an error ends it
+	after   func() error // asked after each; an error hides that it committed
+	owner   *sink
+}
+
+type sink struct{ b *broker }
+
+func (b *broker) sink() (connectors.Sink, error) { return &sink{b}, nil }
+
+func (s *sink) Open(context.Context, int64) (connectors.Progress, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	s.b.owner = s
+	p := connectors.Progress{Through: map[uint16]uint64{}}
+	for shard, n := range s.b.through {
+		p.Through[shard] = n
+	}
+	return p, nil
+}
+
+func (s *sink) Send(_ context.Context, _ int, records []connectors.OutRecord, through map[uint16]uint64) (int64, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.b.owner != s {
+		return 0, connectors.ErrFenced
+	}
+	if s.b.fail != nil {
+		if err := s.b.fail(); err != nil {
+			return 0, err
+		}
+	}
+	for _, r := range records {
+		s.b.records = append(s.b.records, string(r.Value))
+	}
+	if s.b.through == nil {
+		s.b.through = map[uint16]uint64{}
+	}
+	for shard, n := range through {
+		s.b.through[shard] = n
+	}
+	if s.b.after != nil {
+		return 0, s.b.after()
+	}
+	return 0, nil
+}
+
+func (s *sink) Slots() int { return 1 }
+func (s *sink) Close()     {}
+
+func (b *broker) all() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.records...)
+}
+
+// encoder writes totals as name=sum.
+type encoder struct{}
+
+func (encoder) Encode(r *operators.Record) (connectors.OutRecord, error) {
+	if v, ok := r.Payload.Value.(*total); ok {
+		return connectors.OutRecord{Topic: "totals", Value: fmt.Appendf(nil, "%s=%d", v.Name, v.Sum)}, nil
+	}
+	return connectors.OutRecord{Topic: "dead-letters", Value: []byte(r.ID)}, nil
+}
+
+const testShards = 16
+
+func config(t testing.TB, dir string, b *broker) Config {
+	t.Helper()
+	plan := tallyPlan(t)
+	port, err := Listen("127.0.0.1:0", "test", func(string) (string, error) { return "", connectors.ErrNotFound }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := port.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	shards := []state.Shard{core.GroupShard(testShards, 0)}
+	for s := range state.Shard(testShards) {
+		shards = append(shards, s)
+	}
+	return Config{
+		Dir: dir, Cluster: "test", Replica: "n1.1", Voters: []string{"n1.1"},
+		Core: core.Config{Plan: plan, Codec: codec.New(), Shards: testShards, Groups: 1,
+			GroupOf: func(state.Shard) int { return 0 }, Incarnation: 1, Clock: core.ClockWall},
+		Shards: shards, Durability: raftlog.Disk,
+		OpenStore: func(dir string) (Store, error) {
+			s, err := pebblestate.Open(pebblestate.Options{Dir: dir, Tables: core.Tables(plan), Codec: codec.New(), HotBytes: 1 << 20})
+			if err != nil {
+				return nil, err
+			}
+			return s, nil
+		},
+		NewSink: b.sink, Encoder: encoder{}, Port: port,
+		Records: func([]*operators.Record) {}, Fetch: func([]leader.Action) {}, Changed: func() {},
+		SendLane: func(*core.Lane) {}, SendLaneAck: func(core.LaneAck) {},
+		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New().Group(0),
+	}
+}
+
+// running is a group that runs in a test.
+type running struct {
+	*Group
+	t    testing.TB
+	stop context.CancelFunc
+	done chan error
+}
+
+func start(t testing.TB, cfg Config) *running {
+	t.Helper()
+	changed := make(chan struct{}, 1)
+	cfg.Changed = func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	g, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Group: g, t: t, stop: cancel, done: make(chan error, 1)}
+	go func() { r.done <- g.Run(ctx) }()
+	limit := time.After(30 * time.Second)
+	for !g.Leading() && !g.Halted() {
+		select {
+		case <-changed:
+		case err := <-r.done:
+			t.Fatalf("group ended: %v", err)
+		case <-limit:
+			t.Fatal("no leader")
+		}
+	}
+	return r
+}
+
+// end stops the group in order and returns what Run returned.
+func (r *running) end() error {
+	r.stop()
+	return <-r.done
+}
+
+func (r *running) mustEnd() {
+	r.t.Helper()
+	if err := r.end(); err != nil {
+		r.t.Fatalf("Run = %v; want an orderly stop", err)
+	}
+}
+
+func (r *running) submit(id, name string, n int64) (connectors.Reply, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	e := operators.Event{Source: "test", ID: id, Type: "added", Time: state.TimeOf(time.Now()),
+		Payload: state.Nested{Value: &added{name, n}}}
+	return r.Submit(ctx, e, true)
+}
+
+func (r *running) add(id, name string, n int64) connectors.Reply {
+	r.t.Helper()
+	reply, err := r.submit(id, name, n)
+	if err != nil || reply.Outcome != core.OutcomeApplied || reply.Decision == "" {
+		r.t.Fatalf("Submit(%s, %s, %d) = %+v, %v; want it applied, with a decision", id, name, n, reply, err)
+	}
+	return reply
+}
+
+func (r *running) sum(name string) int64 {
+	r.t.Helper()
+	answer, _, err := r.Ask(context.Background(), "tally", "sum", name, &nothingAsked{}, connectors.Linearizable)
+	if err != nil {
+		r.t.Fatalf("Ask(%s): %v", name, err)
+	}
+	return answer.(*total).Sum
+}

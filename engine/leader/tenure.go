@@ -1,0 +1,165 @@
+package leader
+
+import (
+	"anabranch.dev/engine/core"
+	"anabranch.dev/internal/planted"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// Config is what a tenure needs to know.
+type Config struct {
+	Clock core.Clock
+	Codec state.Codec             // to size what is gathered
+	First func(alias string) bool // topics that are read before the others; nil: none
+	Gap   GapPolicy               // empty: stop
+	Slots int                     // of the sink
+	// Incarnation marks lane messages with the cluster's life.
+	Incarnation uint64
+	Limits      Limits
+}
+
+// Start is what the core says when the first entry of the leader's own term is
+// applied. [Read] fills it on the goroutine that applies.
+type Start struct {
+	LogTime       state.Time
+	NextTimer     state.Time
+	Pending       []*operators.Record
+	Outboxes      []Outbox
+	Progress      int64 // offset in the progress partition to read on from
+	Lanes         []core.LaneOut
+	OutboxRecords int
+	OutboxBytes   int64
+}
+
+// Outbox is how far a shard's outbox goes and is acknowledged.
+type Outbox struct {
+	Shard, Acked, End uint64
+}
+
+// Read reads a tenure's start from the core, for the shards of its group, the
+// group's own shard included.
+func Read(c *core.Core, shards []state.Shard) Start {
+	s := Start{LogTime: c.LogTime(), NextTimer: c.NextTimer(), Progress: c.ProgressOffset()}
+	s.OutboxRecords, s.OutboxBytes = c.OutboxDepth()
+	c.Pending(func(r *operators.Record) bool {
+		s.Pending = append(s.Pending, r)
+		return true
+	})
+	c.PendingLanes(func(l core.LaneOut) bool {
+		s.Lanes = append(s.Lanes, l)
+		return true
+	})
+	for _, shard := range shards {
+		if acked, end := c.Acked(shard); end > 0 {
+			s.Outboxes = append(s.Outboxes, Outbox{Shard: uint64(shard), Acked: acked, End: end})
+		}
+	}
+	return s
+}
+
+// Tenure is one leadership of one group.
+type Tenure struct {
+	Intake   *Intake
+	Proposer *Proposer
+	Delivery *Delivery
+	Lanes    *Lanes
+	deposed  bool
+}
+
+// Deposed reports whether an entry of a newer leader was applied.
+func (t *Tenure) Deposed() bool { return t.deposed }
+
+// Applied is what the applying side tells a tenure after an entry, in order.
+type Applied struct {
+	Output *core.Output
+	// Own entries are of this tenure's term, and so proposed by it; they are
+	// applied in the order in which they were proposed. Any other one means
+	// that a newer leader writes: the tenure goes quiet.
+	Own           bool
+	NextTimer     state.Time // core.NextTimer
+	OutboxRecords int        // core.OutboxDepth
+	OutboxBytes   int64
+}
+
+// New starts a tenure. Partitions are added to the intake afterwards.
+func New(cfg Config, s Start) *Tenure {
+	limits := cfg.Limits.withDefaults()
+	if cfg.Clock == core.ClockReplay {
+		limits.InFlight = 1 // a dropped entry must not let a later one pass
+	}
+	if cfg.First == nil {
+		cfg.First = func(string) bool { return false }
+	}
+	in := &Intake{limits: limits, clock: cfg.Clock, policy: cfg.Gap, first: cfg.First, merge: merge{floor: s.LogTime}}
+	return &Tenure{
+		Intake:   in,
+		Proposer: newProposer(cfg, limits, in, s),
+		Delivery: newDelivery(cfg, limits, s),
+		Lanes:    newLanes(cfg, limits, s),
+	}
+}
+
+// Applied takes note of an applied entry: sources let go or rewind, new records
+// queue for delivery, and what delivery wants to say is queued for proposing.
+func (t *Tenure) Applied(a Applied) {
+	if !a.Own && !planted.Is("leader: deposed leader delivers on") {
+		// What the newer leader decides is its to deliver: were we faster, it
+		// would find more on Kafka than it has decided itself.
+		t.deposed = true
+		t.Proposer.deposed = true
+		t.Delivery.depose()
+	}
+	if t.deposed {
+		return
+	}
+	proof := t.Proposer.applied(a)
+	t.Delivery.add(a.Output.Records)
+	t.Lanes.add(a.Output.Lanes)
+	if proof {
+		t.Delivery.confirmed()
+	}
+	t.settle()
+}
+
+// Opened takes the outcome of opening the sink.
+func (t *Tenure) Opened(p Progress, err error, now state.Time) {
+	t.Delivery.opened(p, err, now)
+	t.settle()
+}
+
+// Sent takes the outcome of a transaction.
+func (t *Tenure) Sent(offset int64, err error, now state.Time) {
+	t.Delivery.sent(offset, err, now)
+	t.settle()
+}
+
+// LaneAcked takes the news that another group has applied a lane's messages.
+func (t *Tenure) LaneAcked(a core.LaneAck) {
+	if t.Lanes.acked(a) {
+		t.Proposer.laneAck(a)
+	}
+}
+
+// settle carries what delivery has to say over to the proposer.
+func (t *Tenure) settle() {
+	t.Proposer.acks = append(t.Proposer.acks, t.Delivery.takeAcks()...)
+	if t.Delivery.needsEntry() {
+		t.Proposer.barrier = true
+	}
+}
+
+// WakeAt is when the machines want to be asked again, if nothing happens
+// before; 0 for never.
+func (t *Tenure) WakeAt(now state.Time) state.Time {
+	if t.deposed {
+		return 0
+	}
+	at := t.Proposer.wakeAt(now)
+	for _, due := range []state.Time{t.Delivery.wakeAt(), t.Lanes.wakeAt()} {
+		if due != 0 && (at == 0 || due < at) {
+			at = due
+		}
+	}
+	return at
+}

@@ -1,0 +1,69 @@
+package raftlog
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/hashicorp/raft-wal/types"
+	"github.com/zeebo/xxh3"
+)
+
+// metaFile is the name under which faults of the meta store are reported.
+const metaFile = "wal-meta.db"
+
+// metaStore keeps votes, terms and the list of segments: always fsynced,
+// whatever the durability, and with a checksum per value.
+type metaStore struct {
+	types.MetaStore
+	d *disk
+}
+
+// CommitState implements types.MetaStore. The list of segments must never be
+// ahead of the segments, so they are synced first; in [Disk] they are already.
+func (m *metaStore) CommitState(st types.PersistentState) error {
+	if err := m.d.flush(); err != nil {
+		return err
+	}
+	if err := m.d.before(OpCommit, metaFile); err != nil {
+		return err
+	}
+	segments := make([]types.SegmentInfo, len(st.Segments))
+	copy(segments, st.Segments)
+	for i := range segments {
+		segments[i].Codec = codecID
+	}
+	st.Segments = segments
+	if err := m.MetaStore.CommitState(st); err != nil {
+		return m.d.fail(OpCommit, metaFile, err)
+	}
+	return nil
+}
+
+// SetStable implements types.MetaStore.
+func (m *metaStore) SetStable(key, value []byte) error {
+	if err := m.d.before(OpCommit, metaFile); err != nil {
+		return err
+	}
+	if value != nil {
+		value = binary.LittleEndian.AppendUint64(append([]byte(nil), value...), stableSum(key, value))
+	}
+	if err := m.MetaStore.SetStable(key, value); err != nil {
+		return m.d.fail(OpCommit, metaFile, err)
+	}
+	return nil
+}
+
+// GetStable implements types.MetaStore.
+func (m *metaStore) GetStable(key []byte) ([]byte, error) {
+	b, err := m.MetaStore.GetStable(key)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	n := len(b) - 8
+	if n < 0 || binary.LittleEndian.Uint64(b[n:]) != stableSum(key, b[:n]) {
+		return nil, fmt.Errorf("%w: checksum of %s does not match", ErrCorrupt, key)
+	}
+	return b[:n], nil
+}
+
+func stableSum(key, value []byte) uint64 { return xxh3.HashSeed(value, xxh3.Hash(key)) }

@@ -1,0 +1,437 @@
+package sim_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/sim"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+	"anabranch.dev/state/codec"
+	"anabranch.dev/topology"
+)
+
+// The bank is a topology that uses everything the engine has, and has sums that
+// must come out: money moves from account to account, in other shards and
+// groups; a move is settled when the other account has said so, and reminded of
+// until then; limits are broadcast.
+
+type move struct {
+	To     string
+	Amount int64
+	From   string
+}
+
+func (m *move) Visit(v state.Visitor) {
+	v.String("to", &m.To)
+	v.Int("amount", &m.Amount)
+	v.String("from", &m.From)
+}
+
+type limit struct {
+	Name string
+	Most int64
+}
+
+func (l *limit) Visit(v state.Visitor) {
+	v.String("name", &l.Name)
+	v.Int("most", &l.Most)
+}
+
+type credit struct {
+	From, Move string
+	Amount     int64
+}
+
+func (c *credit) Visit(v state.Visitor) {
+	v.String("from", &c.From)
+	v.String("move", &c.Move)
+	v.Int("amount", &c.Amount)
+}
+
+type receipt struct {
+	Move    string
+	Refused string
+}
+
+func (r *receipt) Visit(v state.Visitor) {
+	v.String("move", &r.Move)
+	v.String("refused", &r.Refused)
+}
+
+type balance struct {
+	Account string
+	Amount  int64
+	History int64 // differs if anything came in another order
+}
+
+func (b *balance) Visit(v state.Visitor) {
+	v.String("account", &b.Account)
+	v.Int("amount", &b.Amount)
+	v.Int("history", &b.History)
+}
+
+type pending struct {
+	To      string
+	Amount  int64
+	Request string
+	Reminds int64
+}
+
+func (p *pending) Visit(v state.Visitor) {
+	v.String("to", &p.To)
+	v.Int("amount", &p.Amount)
+	v.String("request", &p.Request)
+	v.Int("reminds", &p.Reminds)
+}
+
+// limits publishes the limits.
+type limits struct {
+	changed operators.In[limit]
+	publish operators.Publication[limit]
+}
+
+func (l *limits) Declare(d *operators.Declaration) {
+	l.publish = operators.Publishes[limit](d, "limits")
+	l.changed = operators.On(d, "limit.set", func(c operators.Context, e *limit) error {
+		l.publish.Publish(c, e.Name, *e)
+		return nil
+	})
+}
+
+// accounts keep the balances.
+type accounts struct {
+	moved    operators.In[move]
+	credited operators.In[credit]
+	settled  operators.In[receipt]
+
+	credit   operators.Out[credit]
+	receipt  operators.Out[receipt]
+	done     operators.Out[receipt]
+	levels   operators.Out[balance]
+	balances operators.Table[balance]
+	open     operators.Table[pending]
+	limits   operators.Broadcast[limit]
+	remind   operators.Timer
+	note     operators.Timer // due at once when a reminder fires
+}
+
+func (a *accounts) Declare(d *operators.Declaration) {
+	a.credit = operators.Emits[credit](d, "credit")
+	a.receipt = operators.Emits[receipt](d, "receipt")
+	a.done = operators.Emits[receipt](d, "move.settled")
+	a.levels = operators.Emits[balance](d, "balance")
+	a.balances = operators.Keeps[balance](d, "balance", operators.MaxRows(1))
+	a.open = operators.Keeps[pending](d, "pending", operators.MaxRows(10_000))
+	a.limits = operators.Reads[limit](d, "limits")
+	a.remind = operators.OnTimer(d, "remind", operators.LogClock, a.onRemind)
+	a.note = operators.OnTimer(d, "note", operators.LogClock, a.onNote)
+	a.moved = operators.On(d, "money.moved", a.onMoved)
+	a.credited = operators.OnRequest(d, "credit", a.onCredit, a.receipt, func(r *credit, code string) (string, *receipt) {
+		return r.From, &receipt{Move: r.Move, Refused: code}
+	})
+	a.settled = operators.On(d, "receipt", a.onReceipt)
+}
+
+func (a *accounts) book(c operators.Context, amount int64) {
+	b, _ := a.balances.Get(c, "")
+	b.Account = c.Key()
+	b.Amount += amount
+	b.History = b.History*31 + amount
+	a.balances.Set(c, "", b)
+	a.levels.Emit(c, "level/"+c.Key(), &b)
+}
+
+func (a *accounts) onMoved(c operators.Context, e *move) error {
+	l := a.limits.Get(c, "all")
+	switch {
+	case l == nil:
+		return operators.Rejectf("limit_unknown", "no limit")
+	case e.Amount > l.Most:
+		return operators.Rejectf("above_limit", "%d", e.Amount)
+	case e.Amount == 13:
+		panic("thirteen")
+	}
+	a.book(c, -e.Amount)
+	id := c.Cause().ID
+	a.open.Set(c, id, pending{To: e.To, Amount: e.Amount, Request: c.Request()})
+	a.credit.Emit(c, e.To, &credit{From: c.Key(), Move: id, Amount: e.Amount})
+	a.remind.Set(c, id, c.LogTime()+50*state.Millisecond)
+	a.note.Set(c, id, c.LogTime())
+	return nil
+}
+
+func (a *accounts) onCredit(c operators.Context, e *credit) error {
+	if e.Amount == 17 {
+		return operators.Rejectf("unlucky", "seventeen")
+	}
+	a.book(c, e.Amount)
+	a.receipt.Emit(c, e.From, &receipt{Move: e.Move})
+	return nil
+}
+
+func (a *accounts) onReceipt(c operators.Context, e *receipt) error {
+	p, ok := a.open.Get(c, e.Move)
+	if !ok {
+		return operators.Rejectf("not_pending", "%s", e.Move)
+	}
+	a.open.Delete(c, e.Move)
+	a.remind.Clear(c, e.Move)
+	if e.Refused != "" {
+		a.book(c, p.Amount)
+	}
+	a.done.Emit(c, c.Key(), e)
+	c.Answer(p.Request, a.done.Emit(c, c.Key()+"/answers", e))
+	return nil
+}
+
+func (a *accounts) onRemind(c operators.Context, id string) error {
+	p, ok := a.open.Get(c, id)
+	if !ok {
+		return fmt.Errorf("reminder of %s, which is not pending", id)
+	}
+	p.Reminds++
+	a.open.Set(c, id, p)
+	a.remind.Set(c, id, c.LogTime()+50*state.Millisecond)
+	a.note.Set(c, id, c.LogTime())
+	return nil
+}
+
+func (a *accounts) onNote(c operators.Context, id string) error {
+	if id[len(id)-1] != '~' {
+		a.note.Set(c, id+"~", c.LogTime())
+	}
+	b, _ := a.balances.Get(c, "")
+	b.History = b.History*31 + int64(c.LogTime()/state.Millisecond)
+	a.balances.Set(c, "", b)
+	return nil
+}
+
+// audits wait for event time: what an account was asked about is looked at once
+// nothing older is expected.
+type audits struct {
+	asked operators.In[balance]
+	open  operators.Table[balance]
+	look  operators.Timer
+	found operators.Out[balance]
+}
+
+func (a *audits) Declare(d *operators.Declaration) {
+	a.open = operators.Keeps[balance](d, "open", operators.MaxRows(10_000))
+	a.found = operators.Emits[balance](d, "audit.done")
+	a.look = operators.OnTimer(d, "look", operators.EventClock, a.onLook)
+	a.asked = operators.On(d, "audit.asked", func(c operators.Context, e *balance) error {
+		a.open.Set(c, c.Cause().ID, *e)
+		a.look.Set(c, c.Cause().ID, c.EventTime()+500*state.Millisecond)
+		return nil
+	})
+}
+
+func (a *audits) onLook(c operators.Context, id string) error {
+	b, _ := a.open.Get(c, id)
+	b.History = int64(c.Watermark() / state.Second)
+	a.open.Delete(c, id)
+	a.open.Set(c, "", b)
+	a.found.Emit(c, "day/"+c.Key(), &b)
+	return nil
+}
+
+// reports wait for event time one stage further down.
+type reports struct {
+	done operators.In[balance]
+	rows operators.Table[balance]
+	look operators.Timer
+}
+
+func (p *reports) Declare(d *operators.Declaration) {
+	p.rows = operators.Keeps[balance](d, "rows", operators.MaxRows(10_000))
+	p.look = operators.OnTimer(d, "look", operators.EventClock, func(c operators.Context, id string) error {
+		p.rows.Set(c, id, balance{Account: "done", History: int64(c.Watermark() / state.Second)})
+		return nil
+	})
+	p.done = operators.On(d, "audit.done", func(c operators.Context, e *balance) error {
+		p.rows.Set(c, e.Account, *e)
+		p.look.Set(c, e.Account, c.EventTime()+state.Second)
+		return nil
+	})
+}
+
+// bank is the workload.
+type bank struct {
+	plan  *topology.Plan
+	codec state.Codec
+	left  int
+	n     int
+	old   []sim.Input
+	clock state.Time // event time under the replay clock, 0 under the wall clock
+}
+
+// newReplay is a bank whose content alone says when things happen.
+func newReplay(moves int) *bank {
+	b := newBank(moves)
+	b.clock = 1_700_000_000 * state.Second
+	return b
+}
+
+// marks say in every partition that nothing before a time follows.
+func (b *bank) marks(at state.Time, emit func(sim.Input)) {
+	for _, t := range b.Topics() {
+		for p := range t.Partitions {
+			emit(sim.Input{Topic: t.Alias, Partition: p, Value: sim.Mark(at)})
+		}
+	}
+}
+
+func newBank(moves int) *bank {
+	b := topology.New("bank")
+	l := topology.Add(b, "limits", &limits{})
+	a := topology.Add(b, "accounts", &accounts{})
+	audit := topology.Add(b, "audits", &audits{})
+	report := topology.Add(b, "reports", &reports{})
+	topology.Connect(b, audit.found, report.done)
+	topology.InputTopic(b, "limits", true)
+	topology.Source(b, "moves", audit.asked, func(e *balance) string { return e.Account })
+	topology.Sink(b, audit.found, "settled")
+	topology.Source(b, "limits", l.changed, func(e *limit) string { return e.Name })
+	topology.Source(b, "moves", a.moved, func(e *move) string { return e.From })
+	topology.Connect(b, a.credit, a.credited)
+	topology.Connect(b, a.receipt, a.settled)
+	topology.Broadcast(b, l.publish, a.limits)
+	topology.Sink(b, a.done, "settled", topology.Indexed())
+	topology.Sink(b, a.levels, "balances", topology.Conflated())
+	plan, err := b.Build()
+	if err != nil {
+		panic(err)
+	}
+	return &bank{plan: plan, codec: codec.New(), left: moves}
+}
+
+func (b *bank) Plan() *topology.Plan { return b.plan }
+func (b *bank) Topics() []sim.Topic {
+	return []sim.Topic{{Alias: "limits", Partitions: 1}, {Alias: "moves", Partitions: 3}}
+}
+func (b *bank) Decoder() connectors.Decoder { return bankDecoder{b.codec} }
+
+func (b *bank) Produce(r *rand.Rand, now state.Time, emit func(sim.Input)) bool {
+	if b.n == 0 {
+		at := now
+		if b.clock != 0 {
+			at = b.clock
+		}
+		emit(sim.Input{Topic: "limits", Value: b.record("limit.set", "l-1", at, &limit{Name: "all", Most: 100})})
+	}
+	n := 1 + r.IntN(8)
+	if r.IntN(8) == 0 {
+		n = 40
+	}
+	for range n {
+		if b.left == 0 {
+			if b.clock != 0 {
+				b.marks(b.clock+state.Hour, emit)
+			}
+			return false
+		}
+		b.left--
+		b.n++
+		if b.clock == 0 {
+			b.one(r, now, emit)
+			continue
+		}
+		b.clock += state.Time(r.Int64N(int64(100 * state.Millisecond)))
+		if r.IntN(20) == 0 {
+			b.marks(b.clock, emit)
+		}
+		b.one(r, b.clock+state.Second, func(in sim.Input) {
+			in.After = 0 // its place in the partition is part of the content
+			if in.Command == nil {
+				emit(in)
+			}
+		})
+	}
+	return true
+}
+
+func (b *bank) one(r *rand.Rand, now state.Time, emit func(sim.Input)) {
+	id := fmt.Sprintf("m-%d", b.n)
+	m := &move{From: fmt.Sprintf("a%d", r.IntN(12)), To: fmt.Sprintf("a%d", r.IntN(12)), Amount: 1 + r.Int64N(110)}
+	in := sim.Input{Topic: "moves", Partition: r.IntN(3), After: state.Time(r.Int64N(int64(20 * state.Millisecond)))}
+	at := now - state.Time(r.Int64N(int64(state.Second)))
+	switch r.IntN(12) {
+	case 0:
+		in.Value = []byte("rubbish")
+	case 1:
+		if len(b.old) > 0 {
+			in = b.old[r.IntN(len(b.old))]
+			in.Partition = r.IntN(3)
+			in.After = state.Time(r.Int64N(int64(state.Second)))
+			break
+		}
+		fallthrough
+	case 2:
+		in.Command = b.event("money.moved", id, at, m)
+		in.Answer, in.Key = m.Amount != 17, m.From
+	case 3:
+		in.Value = b.record("money.lost", id, at, m)
+	case 4:
+		in.Value = b.record("audit.asked", id, at, &balance{Account: m.From})
+	default:
+		in.Value = b.record("money.moved", id, at, m)
+		b.old = append(b.old, in)
+	}
+	emit(in)
+}
+
+func (b *bank) Delivered(rec *operators.Record, r *rand.Rand, now state.Time, emit func(sim.Input)) {}
+
+func (b *bank) event(kind, id string, at state.Time, payload state.Visitable) *operators.Event {
+	return &operators.Event{Source: "test", ID: id, Type: kind, Time: at, Payload: state.Nested{Value: payload}}
+}
+
+func (b *bank) record(kind, id string, at state.Time, payload state.Visitable) []byte {
+	bytes, err := b.codec.Append(nil, core.Level, b.event(kind, id, at, payload))
+	if err != nil {
+		panic(err)
+	}
+	return bytes
+}
+
+type bankDecoder struct{ codec state.Codec }
+
+func (d bankDecoder) Decode(_ string, r *connectors.RawRecord, emit func(operators.Event)) operators.Mark {
+	if mark, ok := sim.ParseMark(r); ok {
+		return mark
+	}
+	var e operators.Event
+	if err := d.codec.Decode(r.Value, &e); err != nil {
+		e = operators.Event{Reject: &operators.Reject{Code: "undecodable"}}
+	}
+	emit(e)
+	return operators.Mark{}
+}
+
+// checkBank: no money is made or lost, and nothing stays pending.
+func checkBank(f *sim.Final) (errs []error) {
+	var sum int64
+	for _, g := range f.Groups {
+		for s := range f.Config.Shards {
+			err := g.View.Rows(state.Shard(s), func(id state.CellID, _ *state.Table, _ string, v state.Visitable) bool {
+				switch row := v.(type) {
+				case *balance:
+					sum += row.Amount
+				case *pending:
+					errs = append(errs, fmt.Errorf("account %s: a move to %s is still pending", id.Key, row.To))
+				}
+				return true
+			})
+			if err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if sum != 0 {
+		errs = append(errs, fmt.Errorf("balances sum to %d", sum))
+	}
+	return errs
+}

@@ -1,0 +1,92 @@
+package sim
+
+import (
+	"anabranch.dev/engine/core"
+	"anabranch.dev/state"
+)
+
+// rare lists the faults and rare paths that must have happened over a set of
+// seeds.
+func rare(groups int) []string {
+	names := []string{
+		"crash", "leader crashed", "restart from snapshot", "restart from nothing",
+		"log replayed over a newer store", "leader changed", "deposed leader goes on",
+		"replica stalled", "snapshot", "proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit",
+		"range refused", "partition assigned anew", "partition paused", "fetch lost", "offset out of range", "back-pressure",
+		"control record", "hole in an input", "gap accepted", "duplicate event", "dead letter", "command answered", "command retried",
+		"sink opened", "sink fenced", "sink could not be opened", "transaction failed", "outcome unknown: committed",
+		"outcome unknown: late or never", "deposed leader delivers before it is fenced",
+	}
+	if groups > 1 {
+		names = append(names, "lane message lost", "lane message delayed", "lane message doubled", "lane acknowledgement lost",
+			"lane acknowledgement delayed", "lane acknowledgement doubled", "message to a deposed leader")
+	}
+	return names
+}
+
+// faults lets things go wrong until healing.
+func (w *world) faults() {
+	if w.healed != 0 {
+		return
+	}
+	w.after(w.between(20*state.Millisecond, 600*state.Millisecond), func() {
+		if w.healed == 0 {
+			w.fault()
+			w.faults()
+		}
+	})
+}
+
+// fault picks one thing that goes wrong.
+func (w *world) fault() {
+	g := w.groups[w.rng.IntN(len(w.groups))]
+	r := g.replicas[w.rng.IntN(len(g.replicas))]
+	switch n := w.rng.IntN(20); {
+	case n < 6:
+		if r.up {
+			r.crash()
+		}
+	case n < 8:
+		if l := g.leader; l != nil && l.alive {
+			l.r.crash()
+		}
+	case n < 14:
+		g.elect()
+	case n < 18:
+		w.count("replica stalled")
+		r.stalled = w.now + w.between(0, state.Second)
+	default:
+		w.retention()
+	}
+}
+
+// retention deletes the head of an input partition, rarely more than was read.
+func (w *world) retention() {
+	p := w.kafka.inputs[w.rng.IntN(len(w.kafka.inputs))]
+	if w.kafka.first(p.partition.Topic) || w.cfg.Clock == core.ClockReplay || w.rng.IntN(3) > 0 {
+		return
+	}
+	next := w.kafka.next(p)
+	if next+4 < p.stable {
+		w.kafka.drop(p, next+1+w.rng.Int64N(3))
+	}
+}
+
+// heal ends all trouble; from now on everything must get done.
+func (w *world) heal() {
+	if w.kafka.promised > 0 {
+		w.after(100*state.Millisecond, w.heal)
+		return
+	}
+	w.tracef("healed")
+	w.healed = w.now
+	for _, g := range w.groups {
+		for _, r := range g.replicas {
+			r.stalled = 0
+			r.restart()
+		}
+		if g.leader == nil || !g.leader.alive {
+			g.elect()
+		}
+	}
+}

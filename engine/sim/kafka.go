@@ -1,0 +1,208 @@
+package sim
+
+import (
+	"fmt"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// kafka is the simulated broker: input partitions, and output topics behind
+// transactions.
+type kafka struct {
+	w        *world
+	inputs   []*partition
+	promised int // inputs that the workload brings later
+	firsts   map[string]bool
+	outputs  []*output // one per group
+	records  []*operators.Record
+}
+
+// partition is one input partition.
+type partition struct {
+	partition core.Partition
+	id        connectors.PartitionID
+	records   []connectors.RawRecord // in order of offset; holes between them
+	start     int64                  // records below are gone
+	end       int64                  // next offset
+	stable    int64                  // what read_committed may see
+}
+
+func newKafka(w *world) *kafka {
+	k := &kafka{w: w, firsts: map[string]bool{}}
+	for _, t := range w.plan.Topics {
+		k.firsts[t.Alias] = t.Input && t.First
+	}
+	for n, t := range w.workload.Topics() {
+		id := fmt.Sprintf("%032x", n+1)
+		for i := range t.Partitions {
+			k.inputs = append(k.inputs, &partition{
+				partition: core.Partition{Topic: t.Alias, TopicID: id, Partition: int64(i)},
+				id:        connectors.PartitionID{Topic: "topic." + t.Alias, TopicID: id, Partition: int32(i)},
+			})
+		}
+	}
+	for g := range w.cfg.Groups {
+		k.outputs = append(k.outputs, &output{group: g, epochs: make([]int, slots)})
+	}
+	return k
+}
+
+func (k *kafka) first(alias string) bool { return k.firsts[alias] }
+
+func (k *kafka) input(p core.Partition) *partition {
+	for _, in := range k.inputs {
+		if in.partition == p {
+			return in
+		}
+	}
+	return nil
+}
+
+// produce appends a record, now and then between transaction markers or behind
+// a hole that compaction or an aborted transaction left.
+func (k *kafka) produce(in Input) {
+	for _, p := range k.inputs {
+		if p.partition.Topic != in.Topic || p.partition.Partition != int64(in.Partition) {
+			continue
+		}
+		if k.w.rng.IntN(10) == 0 {
+			p.end += 1 + k.w.rng.Int64N(3)
+			k.w.count("hole in an input")
+		}
+		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: in.Value})
+		p.end++
+		if k.w.rng.IntN(6) == 0 {
+			p.records = append(p.records, connectors.RawRecord{Offset: p.end, Control: true})
+			p.end++
+			k.w.count("control record")
+		}
+		end := p.end
+		k.w.after(k.w.between(10, 5*state.Millisecond), func() { k.commit(p, end) })
+		return
+	}
+	k.w.failf("workload: no partition %d of topic %q", in.Partition, in.Topic)
+}
+
+// commit moves the last stable offset on and wakes whoever reads.
+func (k *kafka) commit(p *partition, end int64) {
+	if end <= p.stable {
+		return
+	}
+	p.stable = end
+	for _, g := range k.w.groups {
+		for _, r := range g.replicas {
+			if r.lead == nil || !r.lead.alive {
+				continue
+			}
+			if rd := r.lead.readers[p.id]; rd != nil {
+				rd.poll(k.w.between(10, 2*state.Millisecond))
+			}
+		}
+	}
+}
+
+// reader is a leader's fetcher of one partition.
+type reader struct {
+	l        *leadership
+	p        *partition
+	position int64
+	assigned int // counts assignments
+	paused   bool
+	polling  bool
+}
+
+// act does what the intake asks of the fetcher.
+func (l *leadership) act(a leader.Action) {
+	rd := l.readers[a.Partition]
+	if rd == nil {
+		for _, p := range l.w.kafka.inputs {
+			if p.id == a.Partition {
+				rd = &reader{l: l, p: p}
+			}
+		}
+		l.readers[a.Partition] = rd
+		l.order = append(l.order, rd)
+	}
+	switch a.Kind {
+	case leader.Assign:
+		if rd.assigned > 0 {
+			l.w.count("partition assigned anew")
+		}
+		rd.position, rd.paused = a.Offset, false
+		rd.assigned++
+	case leader.Pause:
+		l.w.count("partition paused")
+		rd.paused = true
+	case leader.Resume:
+		rd.paused = false
+	case leader.Remove:
+		delete(l.readers, a.Partition)
+		return
+	}
+	rd.poll(l.w.between(10, state.Millisecond))
+}
+
+// poll asks the broker a little later, if nobody has asked yet.
+func (rd *reader) poll(d state.Time) {
+	if rd.polling || rd.paused {
+		return
+	}
+	rd.polling = true
+	rd.l.w.after(d, func() {
+		rd.polling = false
+		if rd.l.alive && !rd.paused && rd.l.readers[rd.p.id] == rd {
+			rd.fetch()
+		}
+	})
+}
+
+// fetch answers from the log as it is now; the answer travels a little.
+func (rd *reader) fetch() {
+	w, p := rd.l.w, rd.p
+	f := connectors.Fetch{Partition: p.id, From: rd.position, Position: rd.position, Stable: p.stable}
+	switch {
+	case w.chance(200):
+		w.count("fetch lost")
+		rd.poll(w.between(state.Millisecond, 50*state.Millisecond))
+		return
+	case rd.position < p.start:
+		f.Err, f.Start = connectors.ErrOutOfRange, p.start
+		w.count("offset out of range")
+	case rd.position < p.stable:
+		rd.read(&f)
+	}
+	again := state.Second
+	if f.Position < p.stable {
+		again = w.between(20, 2*state.Millisecond)
+	}
+	alias := p.partition.Topic
+	w.after(w.between(20, 3*state.Millisecond), func() {
+		if rd.l.alive && rd.l.tenure != nil {
+			b := leader.Decode(w.workload.Decoder(), alias, &f)
+			rd.l.tenure.Intake.Fetched(b, rd.l.now())
+			rd.l.drive()
+		}
+	})
+	rd.poll(again)
+}
+
+// read fills a fetch with a random number of records.
+func (rd *reader) read(f *connectors.Fetch) {
+	limit := 1 + rd.l.w.rng.IntN(12)
+	f.Position = rd.p.stable
+	for _, r := range rd.p.records {
+		if r.Offset < rd.position || r.Offset >= rd.p.stable {
+			continue
+		}
+		if len(f.Records) == limit {
+			f.Position = f.Records[limit-1].Offset + 1
+			break
+		}
+		f.Records = append(f.Records, r)
+	}
+	rd.position = f.Position
+}

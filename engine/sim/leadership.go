@@ -1,0 +1,171 @@
+package sim
+
+import (
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/state"
+)
+
+// leadership drives the machines of one tenure.
+type leadership struct {
+	w      *world
+	r      *replica
+	term   uint64
+	alive  bool // false once the replica knows that it is over, or is dead
+	tenure *leader.Tenure
+
+	readers map[connectors.PartitionID]*reader
+	order   []*reader // readers, in the order in which they were assigned first
+	opening map[core.Partition]bool
+	sink    producer
+	wakes   state.Time // when the next wake-up is due
+	commits state.Time // when the last proposal gets to the log: they stay in order
+}
+
+func newLeadership(r *replica, term uint64) *leadership {
+	return &leadership{w: r.g.w, r: r, term: term, alive: true,
+		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}}
+}
+
+// stop ends the leadership; what is still on its way finds nobody.
+func (l *leadership) stop() {
+	if l.alive {
+		l.w.tracef("g%d r%d no longer leads term %d", l.r.g.id, l.r.id, l.term)
+	}
+	l.alive = false
+}
+
+// now is the replica's clock.
+func (l *leadership) now() state.Time { return l.w.now + l.r.skew }
+
+// ready reports whether all partitions of the group are being read.
+func (l *leadership) ready() bool { return l.alive && l.tenure != nil && len(l.opening) == 0 }
+
+// begin starts the tenure: the first record of the term has been applied.
+func (l *leadership) begin() {
+	g, c := l.r.g, l.r.core
+	l.tenure = leader.New(leader.Config{
+		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: leader.GapSkip, Slots: slots, Incarnation: 1,
+		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 30},
+	}, leader.Read(c, g.shards))
+	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
+	for _, p := range l.w.kafka.inputs {
+		if l.w.groupOf(core.PartitionShard(p.partition, l.w.cfg.Shards)) != g.id {
+			continue
+		}
+		if next, open := c.Next(p.partition); open {
+			l.tenure.Intake.Add(p.partition, p.id, next, false)
+			continue
+		}
+		l.opening[p.partition] = true
+		l.tenure.Proposer.Control(&core.Control{Kind: core.ControlOpen, Partition: &p.partition, From: 0})
+	}
+	l.drive()
+}
+
+// applied takes an entry that the replica has applied.
+func (l *leadership) applied(own bool, e *core.Entry, out *core.Output) {
+	a := leader.Applied{Output: out, Own: own, NextTimer: l.r.core.NextTimer()}
+	a.OutboxRecords, a.OutboxBytes = l.r.core.OutboxDepth()
+	if len(out.Wants) > 0 {
+		l.w.count("range refused")
+	}
+	l.tenure.Applied(a)
+	for i := range e.Items {
+		k := e.Items[i].Control
+		if k == nil || k.Kind != core.ControlOpen || !l.opening[*k.Partition] {
+			continue
+		}
+		delete(l.opening, *k.Partition)
+		next, _ := l.r.core.Next(*k.Partition)
+		l.tenure.Intake.Add(*k.Partition, l.w.kafka.input(*k.Partition).id, next, true)
+	}
+	if own {
+		for _, ack := range out.LaneAcks {
+			l.w.sendLaneAck(ack)
+		}
+		l.w.clients.replies(out.Replies)
+	}
+	l.drive()
+}
+
+// drive lets the machines do all they want to do now.
+func (l *leadership) drive() {
+	if !l.alive || l.tenure == nil {
+		return
+	}
+	for _, a := range l.tenure.Intake.Actions(l.now()) {
+		l.act(a)
+	}
+	for e := l.tenure.Proposer.Next(l.now()); e != nil; e = l.tenure.Proposer.Next(l.now()) {
+		l.propose(e)
+	}
+	switch op := l.tenure.Delivery.Next(l.now()); op.Kind {
+	case leader.OpOpen:
+		l.openSink(op)
+	case leader.OpSend:
+		l.send(op)
+	}
+	if l.tenure.Delivery.State() == leader.Stopped && l.r.g.leader == l {
+		l.w.failf("g%d: delivery stopped: %s", l.r.g.id, l.tenure.Delivery.Why())
+	}
+	for _, lane := range l.tenure.Lanes.Next(l.now()) {
+		l.w.sendLane(lane)
+	}
+	if l.tenure.Proposer.Pressed() {
+		l.w.count("back-pressure")
+	}
+	l.wakeLater()
+}
+
+// wakeLater keeps one wake-up in the queue.
+func (l *leadership) wakeLater() {
+	at := l.tenure.WakeAt(l.now())
+	if at == 0 {
+		return
+	}
+	due := max(at-l.r.skew, l.w.now+state.Millisecond)
+	if l.wakes > l.w.now && l.wakes <= due {
+		return
+	}
+	l.wakes = due
+	l.w.after(due-l.w.now, func() {
+		if l.wakes == due {
+			l.wakes = 0
+			l.drive()
+		}
+	})
+}
+
+// propose takes an entry to the log, which knows only the newest term.
+func (l *leadership) propose(e *core.Entry) {
+	bytes, err := l.w.codec.Append(nil, core.Level, e)
+	if err != nil {
+		l.w.failf("encode entry: %w", err)
+		return
+	}
+	delay := l.w.between(50, state.Millisecond)
+	if l.w.chance(20) {
+		l.w.count("slow commit")
+		delay += l.w.between(0, 200*state.Millisecond)
+	}
+	l.commits = max(l.commits, l.w.now+delay)
+	life := l.r.life
+	l.w.after(l.commits-l.w.now, func() {
+		switch {
+		case l.r.g.leader != l:
+			l.w.count("proposal of a deposed leader refused")
+		case l.r.life != life:
+			l.w.count("proposal lost in a crash")
+		case l.alive && l.w.chance(60):
+			l.w.count("proposal failed")
+			l.tenure.Proposer.Failed(e)
+			l.drive()
+		default:
+			l.w.report.Entries++
+			l.w.tracef("g%d %d: %d items, %d bytes", l.r.g.id, len(l.r.g.log)+1, len(e.Items), len(bytes))
+			l.r.g.append(record{by: l, bytes: bytes})
+		}
+	})
+}

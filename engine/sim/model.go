@@ -1,0 +1,242 @@
+package sim
+
+import (
+	"fmt"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+	"anabranch.dev/state/memstate"
+)
+
+// decode reads a record of an input partition again.
+func (w *world) decode(p *partition, i int) (events []operators.Event) {
+	r := &p.records[i]
+	if r.Control {
+		return nil
+	}
+	w.workload.Decoder().Decode(p.partition.Topic, r, func(e operators.Event) {
+		e.Offset, e.Index = r.Offset, int64(len(events))
+		events = append(events, e)
+	})
+	return events
+}
+
+// model is a core that runs a group's log in another way.
+type model struct {
+	w     *world
+	g     *group
+	core  *core.Core
+	store *memstate.Store
+	index uint64
+}
+
+func (w *world) newModel(g *group) *model {
+	store := memstate.New(w.tables, w.codec)
+	c, err := core.New(w.coreConfig(g.id), store)
+	if err != nil {
+		w.failf("model: %w", err)
+	}
+	return &model{w: w, g: g, core: c, store: store}
+}
+
+// apply applies an entry under the model's own index.
+func (m *model) apply(e *core.Entry) {
+	m.index++
+	if out := m.core.Apply(m.index, e); out.Halt != nil {
+		m.w.failf("g%d: model halted at %d: %s", m.g.id, out.Halt.Index, out.Halt.Code)
+	}
+}
+
+// checkModels runs a group's log twice more, by single-threaded models: cut into
+// entries of one message each (V12 b), and without what was applied before
+// (V1). Both must come to the same rows. It returns the events that gaps lost.
+func (w *world) checkModels(g *group) (lost []operators.Event) {
+	cut, unique := w.newModel(g), w.newModel(g)
+	seen := map[string]bool{}
+	for _, rec := range g.log {
+		if rec.bytes == nil || len(w.errs) > 0 {
+			continue
+		}
+		for _, e := range cut.split(w.entry(rec)) {
+			lost = append(lost, w.lostIn(cut.core, e)...)
+			cut.apply(e)
+		}
+		if w.cfg.Groups == 1 {
+			for _, e := range unique.split(w.entry(rec)) {
+				unique.applyUnique(e, seen)
+			}
+		}
+	}
+	if len(w.errs) > 0 {
+		return lost
+	}
+	w.compare("V12: the log cut into other entries", g, cut)
+	if w.cfg.Groups == 1 {
+		w.compare("V1: fold of the unique inputs", g, unique)
+	}
+	return lost
+}
+
+func (w *world) entry(rec record) *core.Entry {
+	e := new(core.Entry)
+	if err := w.codec.Decode(rec.bytes, e); err != nil {
+		w.failf("decode entry: %w", err)
+	}
+	return e
+}
+
+// split cuts an entry into entries of one message each. What may carry no
+// message goes with the next that does.
+func (m *model) split(e *core.Entry) (parts []*core.Entry) {
+	part := &core.Entry{Level: e.Level, Time: e.Time}
+	full := false
+	next := map[core.Partition]int64{}
+	add := func(it core.Item, message bool) {
+		if message && full {
+			parts = append(parts, part)
+			part, full = &core.Entry{Level: e.Level, Time: e.Time}, false
+		}
+		part.Items = append(part.Items, it)
+		full = full || message
+	}
+	for i := range e.Items {
+		switch it := e.Items[i]; {
+		case it.Ack != nil, it.LaneAck != nil: // a model delivers nothing
+		case it.Range != nil:
+			for _, r := range m.cut(it.Range, next) {
+				add(core.Item{Range: r}, len(r.Events) > 0)
+			}
+		default:
+			add(it, it.Command != nil || it.Control != nil)
+		}
+	}
+	return append(parts, part)
+}
+
+// cut makes a range for each record of a range that will be applied. next is
+// where partitions are after the parts made so far.
+func (m *model) cut(r *core.Range, next map[core.Partition]int64) (parts []*core.Range) {
+	at, known := next[r.Partition]
+	if !known {
+		at, known = m.core.Next(r.Partition)
+	}
+	if !known || r.From > at || r.To <= at {
+		return nil
+	}
+	next[r.Partition] = r.To
+	for n := 0; n < len(r.Events); {
+		one := &core.Range{Partition: r.Partition, From: at, Time: r.Time}
+		end := n
+		for end < len(r.Events) && r.Events[end].Offset == r.Events[n].Offset {
+			end++
+		}
+		one.Events, one.To = r.Events[n:end], r.Events[n].Offset+1
+		if n = end; n == len(r.Events) {
+			one.To = r.To
+		}
+		if one.To > at {
+			parts = append(parts, one)
+			at = one.To
+		}
+	}
+	if len(parts) == 0 {
+		parts = []*core.Range{{Partition: r.Partition, From: at, To: r.To, Time: r.Time}}
+	}
+	return parts
+}
+
+// lostIn lists the events that a gap in this entry gives up.
+func (w *world) lostIn(c *core.Core, e *core.Entry) (lost []operators.Event) {
+	for i := range e.Items {
+		k := e.Items[i].Control
+		if k == nil || k.Kind != core.ControlGap {
+			continue
+		}
+		p := w.kafka.input(*k.Partition)
+		next, _ := c.Next(*k.Partition)
+		if k.From > next || k.To <= next {
+			continue
+		}
+		w.count("gap accepted")
+		for n := range p.records {
+			if o := p.records[n].Offset; o >= next && o < k.To {
+				events := w.decode(p, n)
+				lost = append(lost, events...)
+				w.lost[p.partition.String()] += int64(len(events))
+			}
+		}
+	}
+	return lost
+}
+
+// applyUnique applies an entry of one message unless it was applied before; then
+// an event that nobody knows stands in for it, so that time and position move
+// all the same.
+func (m *model) applyUnique(e *core.Entry, seen map[string]bool) {
+	var event *operators.Event
+	for i := range e.Items {
+		switch it := &e.Items[i]; {
+		case it.Range != nil && len(it.Range.Events) > 0:
+			event = &it.Range.Events[0]
+		case it.Command != nil:
+			event = &it.Command.Event
+		}
+	}
+	if event == nil {
+		m.apply(e)
+		return
+	}
+	name := event.Source + "\x00" + event.ID
+	input := m.w.plan.Input(event.Type)
+	if seen[name] && (input == nil || !input.Idempotent) {
+		event.Type = "duplicate"
+		m.apply(e)
+		return
+	}
+	before := m.applied()
+	m.apply(e)
+	if m.applied() > before {
+		seen[name] = true
+	}
+}
+
+// applied is the number of events applied so far.
+func (m *model) applied() (n int64) {
+	m.core.Counters(func(_ string, applied, _, _ int64) { n += applied })
+	return n
+}
+
+// compare holds a model's rows against the group's.
+func (w *world) compare(what string, g *group, m *model) {
+	real, modelled := g.leader.r.store.View(), m.store.View()
+	var rows []string
+	w.errs = append(w.errs, w.tableRows(real, func(line string) { rows = append(rows, line) })...)
+	n := 0
+	w.errs = append(w.errs, w.tableRows(modelled, func(line string) {
+		if n < len(rows) && rows[n] != line && len(w.errs) == 0 {
+			w.failf("%s: g%d has row\n  %swhere the model has\n  %s", what, g.id, rows[n], line)
+		}
+		n++
+	})...)
+	if n != len(rows) && len(w.errs) == 0 {
+		w.failf("%s: g%d has %d rows, the model %d", what, g.id, len(rows), n)
+	}
+	for _, v := range []state.Reader{real, modelled} {
+		if err := v.Close(); err != nil {
+			w.failf("close view: %w", err)
+		}
+	}
+}
+
+// Mark is the value of a record that says that nothing before a time follows;
+// a workload's decoder may use it.
+func Mark(t state.Time) []byte { return fmt.Appendf(nil, "mark %d", int64(t)) }
+
+// ParseMark reads what Mark wrote.
+func ParseMark(r *connectors.RawRecord) (operators.Mark, bool) {
+	var t int64
+	_, err := fmt.Sscanf(string(r.Value), "mark %d", &t)
+	return operators.Mark{Time: state.Time(t)}, err == nil
+}

@@ -1,0 +1,56 @@
+//go:build plantedbugs
+
+// Package planted puts known bugs into test builds, to check that the checkers
+// find them. In every other build its functions are constants and what they
+// guard is compiled away.
+package planted
+
+import "os"
+
+// Bugs are the names of all bugs there are, each in the package that the first
+// word names.
+var Bugs = []string{
+	"core: duplicate not recognised",
+	"core: position one short",
+	"core: log time goes back",
+	"core: timer fires twice",
+	"core: timers fire in map order",
+	"core: acknowledgement trims one too many",
+	"core: lane number not checked",
+	"core: applied again after a restore",
+	"core: failed call keeps its rows",
+	"leader: stale fetch accepted",
+	"leader: failed entry forgotten",
+	"leader: progress not read back",
+	"leader: unknown outcome taken for success",
+	"leader: unknown outcome sent again at once",
+	"leader: deposed leader delivers on",
+	"leader: lane acknowledged too far",
+	"leader: merge does not wait for a missing head",
+}
+
+var name = os.Getenv("ANABRANCH_PLANTED_BUG")
+
+// Plant chooses the bug to have from now on, "" for none.
+func Plant(bug string) { name = bug }
+
+// Is reports whether the bug with this name is planted.
+func Is(bug string) bool { return bug == name }
+
+// MapOrder reports whether the bug with this name is planted, and if so leaves
+// the list in the order that ranging over a map would give.
+func MapOrder[T any](bug string, list []T) bool {
+	if !Is(bug) {
+		return false
+	}
+	m := map[int]T{}
+	for i, x := range list {
+		m[i] = x
+	}
+	i := 0
+	for _, x := range m {
+		list[i] = x
+		i++
+	}
+	return true
+}

@@ -1,0 +1,199 @@
+package operatortest
+
+import (
+	"fmt"
+
+	"anabranch.dev/engine/core"
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+	"anabranch.dev/state/codec"
+	"anabranch.dev/state/memstate"
+	"anabranch.dev/topology"
+)
+
+// Rig is a plan at work in one group, with a clock that its user steps.
+type Rig struct {
+	plan  *topology.Plan
+	core  *core.Core
+	store *memstate.Store
+	codec state.Codec
+	index uint64
+	now   state.Time
+	next  map[string]int64 // offset per input topic
+	ids   int
+}
+
+// shards is enough for keys to differ in theirs.
+const shards = 16
+
+// topicID is the Kafka id that every input topic of a rig has.
+const topicID = "00000000000000000000000000000000"
+
+// maxTicks is how many entries without items may follow each other at one time.
+const maxTicks = 10_000
+
+// NewRig starts a plan on empty state at a log time.
+func NewRig(plan *topology.Plan, start state.Time) (*Rig, error) {
+	c := codec.New()
+	store := memstate.New(core.Tables(plan), c)
+	k, err := core.New(core.Config{Plan: plan, Codec: c, Shards: shards, Groups: 1, Incarnation: 1,
+		Clock: core.ClockWall, GroupOf: func(state.Shard) int { return 0 }}, store)
+	if err != nil {
+		return nil, err
+	}
+	r := &Rig{plan: plan, core: k, store: store, codec: c, now: start, next: map[string]int64{}}
+	for _, t := range plan.Topics {
+		if t.Input {
+			p := partition(t.Alias)
+			if _, err := r.apply(core.Item{Control: &core.Control{Kind: core.ControlOpen, Partition: &p}}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return r, nil
+}
+
+func partition(topic string) core.Partition { return core.Partition{Topic: topic, TopicID: topicID} }
+
+// Now is the log time of the next entry.
+func (r *Rig) Now() state.Time { return r.now }
+
+// Core is the core at work.
+func (r *Rig) Core() *core.Core { return r.core }
+
+// Envelope is what travels beside an event. Zero fields are filled in: a new
+// id, the clock's time.
+type Envelope struct {
+	ID   string
+	Time state.Time
+}
+
+// Effects are what came of an event or a step of the clock.
+type Effects struct {
+	Duplicate bool
+	Records   []*operators.Record // dead letters among them; see [DeadLetterOf]
+	Replies   []core.Reply
+}
+
+// DeadLetterOf is the dead letter that a record tells of, or nil.
+func DeadLetterOf(r *operators.Record) *operators.DeadLetter {
+	if r.Topic != core.DeadLetterTopic {
+		return nil
+	}
+	return r.Payload.Value.(*operators.DeadLetter)
+}
+
+// Tell applies one outside event and all that follows from it now.
+func (r *Rig) Tell(eventType string, e state.Visitable, env Envelope) (*Effects, error) {
+	input := r.plan.Input(eventType)
+	if input == nil {
+		return nil, fmt.Errorf("plan %s: no input takes %q", r.plan.Name, eventType)
+	}
+	if env.ID == "" {
+		r.ids++
+		env.ID = fmt.Sprintf("e-%d", r.ids)
+	}
+	if env.Time == 0 {
+		env.Time = r.now
+	}
+	ev := operators.Event{Source: "story", ID: env.ID, Type: eventType, Time: env.Time, Payload: state.Nested{Value: e}}
+	item := core.Item{Command: &core.Command{Event: ev, Answer: true}}
+	if input.Topic != "" {
+		ev.Offset = r.next[input.Topic]
+		r.next[input.Topic]++
+		item = core.Item{Range: &core.Range{Partition: partition(input.Topic), From: ev.Offset, To: ev.Offset + 1,
+			Events: []operators.Event{ev}}}
+	}
+	before := r.duplicates()
+	effects, err := r.run(item)
+	if err != nil {
+		return nil, err
+	}
+	effects.Duplicate = r.duplicates() > before
+	return effects, nil
+}
+
+// Step moves the clock and fires what is due, each timer at its time.
+func (r *Rig) Step(d state.Time) (*Effects, error) {
+	all, until := &Effects{}, r.now+d
+	for {
+		due := r.core.NextTimer()
+		if due == 0 || due > until {
+			break
+		}
+		r.now = max(r.now, due)
+		some, err := r.run()
+		if err != nil {
+			return nil, err
+		}
+		all.Records = append(all.Records, some.Records...)
+		all.Replies = append(all.Replies, some.Replies...)
+	}
+	r.now = until
+	return all, nil
+}
+
+// Query asks a stage about a key.
+func (r *Rig) Query(stage, query, key string, q state.Visitable) (state.Visitable, error) {
+	return r.core.Query(stage, query, key, q)
+}
+
+// Rows visits the rows of one key of a stage, table by table, in key order.
+func (r *Rig) Rows(stage, key string, fn func(t *state.Table, row string, value state.Visitable)) error {
+	s := r.plan.Stage(stage)
+	if s == nil {
+		return fmt.Errorf("plan %s: no stage %q", r.plan.Name, stage)
+	}
+	cell := r.store.Cell(state.CellID{Shard: state.ShardOf(key, shards), Stage: s.ID, Key: key})
+	for _, t := range s.Decl.Tables {
+		cell.Scan(t, "", "", func(row string, v state.Visitable) bool {
+			fn(t, row, v)
+			return true
+		})
+	}
+	return nil
+}
+
+func (r *Rig) duplicates() (n int64) {
+	r.core.Counters(func(_ string, _, duplicates, _ int64) { n += duplicates })
+	return n
+}
+
+// run applies an entry and then ticks as long as a timer is due.
+func (r *Rig) run(items ...core.Item) (*Effects, error) {
+	effects := &Effects{}
+	for range maxTicks {
+		out, err := r.apply(items...)
+		if err != nil {
+			return nil, err
+		}
+		effects.Records = append(effects.Records, out.Records...)
+		effects.Replies = append(effects.Replies, out.Replies...)
+		if due := r.core.NextTimer(); due == 0 || due > r.now {
+			return effects, nil
+		}
+		items = nil
+	}
+	return nil, fmt.Errorf("timers still fire after %d ticks at %s", maxTicks, r.now)
+}
+
+// apply applies one entry, through the bytes that a log would hold.
+func (r *Rig) apply(items ...core.Item) (*core.Output, error) {
+	r.index++
+	b, err := r.codec.Append(nil, core.Level, &core.Entry{Level: core.Level, Time: r.now, Items: items})
+	if err != nil {
+		return nil, fmt.Errorf("encode entry %d: %w", r.index, err)
+	}
+	var entry core.Entry
+	if err := r.codec.Decode(b, &entry); err != nil {
+		return nil, fmt.Errorf("decode entry %d: %w", r.index, err)
+	}
+	out := r.core.Apply(r.index, &entry)
+	if out.Halt != nil {
+		return nil, fmt.Errorf("halted at entry %d, message %d: %s", out.Halt.Index, out.Halt.Message, out.Halt.Code)
+	}
+	if len(out.Wants) > 0 {
+		return nil, fmt.Errorf("entry %d: the range did not fit: %v", r.index, out.Wants)
+	}
+	return out, nil
+}

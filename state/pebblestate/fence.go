@@ -1,0 +1,95 @@
+package pebblestate
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+var errFenced = errors.New("nothing is written after a failure")
+
+// fence is a file system that changes nothing any more once it is shut. Pebble
+// tries failed work again and again; when it was the MANIFEST that could not be
+// written, nobody knows what the disk holds, and another try might make it
+// worse.
+type fence struct {
+	vfs.FS
+	shut *atomic.Bool
+}
+
+func (f fence) err() error {
+	if f.shut.Load() {
+		return errFenced
+	}
+	return nil
+}
+
+// Create implements [vfs.FS], as do the methods below.
+func (f fence) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	file, err := f.FS.Create(name, category)
+	if err != nil || !strings.HasPrefix(f.PathBase(name), "MANIFEST-") {
+		return file, err
+	}
+	return fencedFile{file, f}, nil
+}
+
+func (f fence) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if err := f.err(); err != nil {
+		return nil, err
+	}
+	return f.FS.ReuseForWrite(oldname, newname, category)
+}
+
+func (f fence) Link(oldname, newname string) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.FS.Link(oldname, newname)
+}
+
+func (f fence) Remove(name string) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.FS.Remove(name)
+}
+
+func (f fence) Rename(oldname, newname string) error {
+	if err := f.err(); err != nil {
+		return err
+	}
+	return f.FS.Rename(oldname, newname)
+}
+
+// fencedFile is a MANIFEST, which stays open for long.
+type fencedFile struct {
+	vfs.File
+	fence fence
+}
+
+// Write implements [vfs.File], as do the methods below.
+func (f fencedFile) Write(b []byte) (int, error) {
+	if err := f.fence.err(); err != nil {
+		return 0, err
+	}
+	return f.File.Write(b)
+}
+
+func (f fencedFile) Sync() error {
+	if err := f.fence.err(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+func (f fencedFile) SyncData() error {
+	if err := f.fence.err(); err != nil {
+		return err
+	}
+	return f.File.SyncData()
+}

@@ -1,0 +1,202 @@
+package pebblestate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"anabranch.dev/state"
+)
+
+// Errors of [Open] that need different answers from whoever runs the node.
+var (
+	// ErrInUse says that another process has the directory open.
+	ErrInUse = errors.New("in use by another process")
+	// ErrForeign says that a directory holds something else than a store.
+	ErrForeign = errors.New("not a state directory")
+	// ErrFormat says that a newer build wrote the store.
+	ErrFormat = errors.New("written by a newer version")
+)
+
+// Open opens the store in a directory, which is made if it isn't there. The
+// owner must call [Store.Run], and [Store.Close] at the end.
+func Open(o Options) (*Store, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	s := newStore(o.withDefaults())
+	err := s.open()
+	if err != nil {
+		err = errors.Join(fmt.Errorf("open state %s: %w", o.Dir, err), s.release())
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Store) open() (err error) {
+	fs, dir := s.o.FS, s.o.Dir
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if err := checkDirectory(fs, dir); err != nil {
+		return err
+	}
+	if s.lock, err = lockDirectory(fs, dir); err != nil {
+		return err
+	}
+	defer catch(&err)
+	if s.db, err = pebble.Open(dir, s.pebbleOptions()); err != nil {
+		if strings.Contains(err.Error(), "comparer name") {
+			return fmt.Errorf("%w: %w", ErrForeign, err)
+		}
+		return err
+	}
+	return s.readMeta()
+}
+
+// pebbleFile matches the names of Pebble's own files.
+var pebbleFile = regexp.MustCompile(`^(LOCK|CURRENT.*|(MANIFEST|OPTIONS)-\d+|marker\..*|temporary\..*|.*\.dbtmp|\d+\.(sst|log|blob))$`)
+
+// checkDirectory refuses a directory with other files in it and no store. The
+// remains of a store that was never finished are no reason to refuse.
+func checkDirectory(fs vfs.FS, dir string) error {
+	desc, err := pebble.Peek(dir, fs)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrForeign, err)
+	}
+	if desc.Exists {
+		return nil
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !pebbleFile.MatchString(name) {
+			return fmt.Errorf("%w: it holds %s", ErrForeign, name)
+		}
+	}
+	return nil
+}
+
+func lockDirectory(fs vfs.FS, dir string) (*pebble.Lock, error) {
+	lock, err := pebble.LockDirectory(dir, fs)
+	switch {
+	case err == nil:
+		return lock, nil
+	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "held by current process"):
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	return nil, fmt.Errorf("lock: %w", err)
+}
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	memTable := min(2*s.o.FlushBytes, 1<<30)
+	o := &pebble.Options{
+		FS:                 fence{s.o.FS, &s.shut},
+		Lock:               s.lock,
+		Comparer:           comparer,
+		FormatMajorVersion: pebble.FormatNewest,
+		DisableWAL:         true,                        // the Raft log is the log
+		CacheSize:          s.o.CacheBytes + 2*memTable, // Pebble takes memtables out of it
+		MemTableSize:       uint64(memTable),
+		// The writer itself waits when Pebble falls behind (see writer.flush):
+		// a stall inside Pebble could not be ended when the disk fails.
+		MemTableStopWritesThreshold: math.MaxInt32,
+		L0StopWritesThreshold:       math.MaxInt32,
+		Logger:                      &logger{s},
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) { s.fail(fmt.Errorf("pebble in the background: %w", err)) },
+			DataCorruption: func(info pebble.DataCorruptionInfo) {
+				s.fail(fmt.Errorf("pebble: %s is corrupt: %w", info.Path, info.Details))
+			},
+		},
+	}
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	return o
+}
+
+// readMeta reads what a store knows about itself, and marks a new one as ours.
+func (s *Store) readMeta() error {
+	version, err := number(s.db, formatKey)
+	if err != nil {
+		return err
+	}
+	if version > format {
+		return fmt.Errorf("%w: format %d, this build knows %d", ErrFormat, version, format)
+	}
+	if s.applied, err = number(s.db, appliedKey); err != nil {
+		return err
+	}
+	if version == 0 {
+		if s.applied != 0 {
+			return fmt.Errorf("%w: it has no format", ErrForeign)
+		}
+		if err := s.db.Set(formatKey, binary.AppendUvarint(nil, format), pebble.NoSync); err != nil {
+			return err
+		}
+	}
+	s.written.Store(s.applied)
+	s.durable.Store(s.applied)
+	s.digests, err = readDigests(s.db)
+	return err
+}
+
+func readDigests(r reader) (map[state.Shard]state.Digest, error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{digestSpace}, UpperBound: []byte{digestSpace + 1}})
+	if err != nil {
+		return nil, err
+	}
+	digests := make(map[state.Shard]state.Digest)
+	for ok := it.First(); ok; ok = it.Next() {
+		var d state.Digest
+		value, readErr := it.ValueAndErr()
+		if d, err = decodeDigest(value); err != nil || readErr != nil || len(it.Key()) != 3 {
+			err = fmt.Errorf("digest %x: %w", it.Key(), firstError(readErr, err, ErrForeign))
+			break
+		}
+		digests[state.Shard(binary.BigEndian.Uint16(it.Key()[1:]))] = d
+	}
+	return digests, firstError(err, it.Close())
+}
+
+// catch turns a fault that was raised into an error.
+func catch(err *error) {
+	switch f := recover().(type) {
+	case nil:
+	case *state.Fault:
+		*err = f.Err
+	default:
+		panic(f)
+	}
+}
+
+// logger passes on what Pebble has to say, and stops it on fatal faults.
+type logger struct{ s *Store }
+
+func (l *logger) Infof(string, ...any) {}
+
+func (l *logger) Errorf(format string, args ...any) { l.s.o.Log.Error(fmt.Sprintf(format, args...)) }
+
+// Fatalf is called when Pebble can't go on. When the MANIFEST could not be
+// written nobody knows what the disk holds: the fence sees to it that nothing
+// is tried again, and Pebble may go on to its end. All other fatal faults are
+// met where the store is used, and stop the replica from there.
+func (l *logger) Fatalf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	err := fmt.Errorf("pebble: %s", text)
+	l.s.fail(err)
+	if !strings.HasPrefix(text, "MANIFEST") {
+		panic(&state.Fault{Err: err})
+	}
+}

@@ -1,0 +1,73 @@
+package pebblestate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"anabranch.dev/state"
+)
+
+// Options say where a store is and how much it may use. Dir, Tables and Codec
+// are required.
+type Options struct {
+	Dir    string
+	Tables []*state.Table // all tables of the topology and of the core
+	Codec  state.Codec
+
+	FS  vfs.FS       // default: the operating system's files
+	Log *slog.Logger // where Pebble's complaints go; default: nowhere
+
+	HotBytes   int64         // decoded rows kept in memory, about; default 512 MiB
+	QueueBytes int64         // rows waiting to be written; Commit blocks above it; default 32 MiB
+	CacheBytes int64         // Pebble's cache of blocks; default 32 MiB
+	FlushBytes int64         // written before a flush; default 1/32 of HotBytes, 4 to 32 MiB
+	FlushEvery time.Duration // longest time from a write to its flush; default 5 s
+	Gather     time.Duration // how long the writer waits for more to write at once; default 2 ms
+}
+
+// Validate reports every fault.
+func (o *Options) Validate() error {
+	var errs []error
+	if o.Dir == "" {
+		errs = append(errs, errors.New("no directory"))
+	}
+	if o.Codec == nil {
+		errs = append(errs, errors.New("no codec"))
+	}
+	seen := make(map[state.TableID]*state.Table, len(o.Tables))
+	for _, t := range o.Tables {
+		if other := seen[t.ID]; other != nil {
+			errs = append(errs, fmt.Errorf("tables %s and %s have the same id", other, t))
+		}
+		seen[t.ID] = t
+	}
+	for _, n := range []int64{o.HotBytes, o.QueueBytes, o.CacheBytes, o.FlushBytes, int64(o.FlushEvery), int64(o.Gather)} {
+		if n < 0 {
+			errs = append(errs, fmt.Errorf("negative limit %d", n))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (o Options) withDefaults() Options {
+	const mib = 1 << 20
+	o.HotBytes = cmp.Or(o.HotBytes, 512*mib)
+	o.QueueBytes = cmp.Or(o.QueueBytes, 32*mib)
+	o.CacheBytes = cmp.Or(o.CacheBytes, 32*mib)
+	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/32, 4*mib), 32*mib))
+	o.FlushEvery = cmp.Or(o.FlushEvery, 5*time.Second)
+	o.Gather = cmp.Or(o.Gather, 2*time.Millisecond)
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	return o
+}

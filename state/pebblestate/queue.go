@@ -1,0 +1,149 @@
+package pebblestate
+
+import (
+	"sync"
+
+	"anabranch.dev/state"
+)
+
+// queue hands entries and markers from whoever makes them to the writer, in
+// order. It is safe for any goroutine.
+type queue struct {
+	wake  chan struct{} // has a token when there may be something to take
+	hurry chan struct{} // has a token when the writer should not wait for more
+	mu    sync.Mutex    // guards what follows
+	room  *sync.Cond    // bytes has become less, or err was set
+	items []entry
+	spare []entry
+	used  [][]change // to use again
+	bytes int64      // of entries that are not yet written
+	max   int64
+	err   error // why nothing is taken in any more
+}
+
+// entry is what one entry changed, or a marker.
+type entry struct {
+	index   uint64
+	level   uint8
+	changes []change
+	bytes   int64
+	marker  *marker
+}
+
+// change is a row as an entry left it.
+type change struct {
+	slot    *slot
+	value   state.Visitable // nil: deleted
+	expires state.Time
+}
+
+const (
+	entryBytes = 64      // what an entry without changes counts
+	hurryBytes = 1 << 20 // waiting bytes at which gathering more is no use
+)
+
+func newQueue(limit int64) *queue {
+	q := &queue{wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), max: limit}
+	q.room = sync.NewCond(&q.mu)
+	return q
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// put appends an entry. It waits while the queue is full; an entry larger than
+// the queue goes in when the queue is empty.
+func (q *queue) put(e entry) error {
+	e.bytes += entryBytes
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.err == nil && q.bytes > 0 && q.bytes+e.bytes > q.max {
+		signal(q.hurry)
+		q.room.Wait()
+	}
+	if q.err != nil {
+		return q.err
+	}
+	q.bytes += e.bytes
+	q.append(e, q.bytes >= hurryBytes)
+	return nil
+}
+
+// mark appends a marker.
+func (q *queue) mark(m *marker) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err != nil {
+		return q.err
+	}
+	q.append(entry{marker: m}, true)
+	return nil
+}
+
+func (q *queue) append(e entry, hurry bool) {
+	q.items = append(q.items, e)
+	if len(q.items) == 1 {
+		signal(q.wake)
+	}
+	if hurry {
+		signal(q.hurry)
+	}
+}
+
+// take returns everything that waits. The slice is good until the next take.
+func (q *queue) take() []entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items := q.items
+	clear(q.spare)
+	q.items, q.spare = q.spare[:0], items
+	return items
+}
+
+// done makes room for as much as entries took.
+func (q *queue) done(entries []entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range entries {
+		q.bytes -= entries[i].bytes
+		if c := entries[i].changes; cap(c) > 0 && len(q.used) < 64 {
+			clear(c)
+			q.used = append(q.used, c[:0])
+		}
+	}
+	q.room.Broadcast()
+}
+
+// slice returns an empty slice for an entry's changes.
+func (q *queue) slice() []change {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.used)
+	if n == 0 {
+		return nil
+	}
+	c := q.used[n-1]
+	q.used = q.used[:n-1]
+	return c
+}
+
+// close refuses what comes from now on; waiting calls return.
+func (q *queue) close(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.err == nil {
+		q.err = err
+	}
+	q.room.Broadcast()
+}
+
+// depth is how much waits or is being written.
+func (q *queue) depth() (entries int, bytes int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items), q.bytes
+}
