@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// patience is how long a test waits for what should come at once.
+const patience = 30 * time.Second
+
 // binary is the program under test, built once.
 var binary string
 
@@ -98,7 +101,7 @@ func (p *process) output() string {
 func (p *process) wait(pattern string) string {
 	p.t.Helper()
 	re := regexp.MustCompile(`(?m)` + pattern)
-	timeout := time.After(60 * time.Second)
+	timeout := time.After(patience)
 	for {
 		if m := re.FindStringSubmatch(p.output()); m != nil {
 			return m[len(m)-1]
@@ -111,9 +114,17 @@ func (p *process) wait(pattern string) string {
 			}
 			p.t.Fatalf("%v ended before %q:\n%s", p.cmd.Args[1:], pattern, p.output())
 		case <-timeout:
-			p.t.Fatalf("%v: no %q in a minute:\n%s", p.cmd.Args[1:], pattern, p.output())
+			stacks := p.stacks()
+			p.t.Fatalf("%v: no %q in %v:\n%s", p.cmd.Args[1:], pattern, patience, stacks)
 		}
 	}
+}
+
+// stacks ends a process that hangs, and returns its output with its stacks.
+func (p *process) stacks() string {
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended already
+	<-p.done
+	return p.output()
 }
 
 func (p *process) kill() {
@@ -126,7 +137,7 @@ func (p *process) end() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience):
 		p.t.Fatalf("%v does not end:\n%s", p.cmd.Args[1:], p.output())
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -312,7 +323,7 @@ func TestDevPortTaken(t *testing.T) {
 func TestDevOnKafka(t *testing.T) {
 	data := t.TempDir()
 	broker := start(t, nil, "kafka", "--data", data, "--port", "19092")
-	address := broker.wait(`Kafka on (\S+?),`)
+	address := broker.wait(`Kafka on ([0-9.:]+)`)
 	d := startDev(t, nil, "--kafka", address)
 	d.wait(firstDecision)
 	if d.kafka != address {

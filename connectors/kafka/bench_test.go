@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -14,8 +15,13 @@ import (
 	"anabranch.dev/connectors/kafka/embedded"
 )
 
-// durabilities are the two kinds of embedded broker.
+// durabilities are the two kinds of embedded broker, or the one named by the
+// environment.
 func durabilities(b *testing.B, run func(b *testing.B, broker *testBroker)) {
+	if os.Getenv(brokerEnv) != "" {
+		run(b, newBroker(b))
+		return
+	}
 	b.Run("memory", func(b *testing.B) { run(b, newFaultyBroker(b, embedded.Config{})) })
 	b.Run("disk", func(b *testing.B) { run(b, newFaultyBroker(b, embedded.Config{DataDir: b.TempDir()})) })
 }
@@ -103,7 +109,7 @@ func BenchmarkBatch(b *testing.B) {
 // BenchmarkFetch is the time from a plain produce's acknowledgement to the
 // record's arrival.
 func BenchmarkFetch(b *testing.B) {
-	broker := newFaultyBroker(b, embedded.Config{})
+	broker := newBroker(b)
 	ids := broker.topic("in", 1)
 	f := broker.fetcher()
 	f.Assign(ids[0], 0)

@@ -21,8 +21,8 @@ var errClosed = errors.New("fetcher is closed")
 const reportEvery = 700 * time.Millisecond
 
 // A Fetcher reads partitions with plain fetch requests, at most one in flight
-// per broker. It implements connectors.Fetcher. All state belongs to the
-// goroutine that calls it; requests in flight only send their answers.
+// per broker. It implements connectors.Fetcher. All other state
+// belongs to the goroutine that calls it; requests in flight only send answers.
 type Fetcher struct {
 	cfg          Config
 	client       *kgo.Client
@@ -32,6 +32,7 @@ type Fetcher struct {
 	// Requests end with this context, which Close cancels.
 	ctx     context.Context
 	cancel  context.CancelFunc
+	closing sync.Mutex     // guards starting a request against Close
 	pending sync.WaitGroup // requests in flight
 
 	partitions map[connectors.PartitionID]*partition
@@ -88,7 +89,9 @@ func NewFetcher(cfg Config) (*Fetcher, error) {
 
 // Close ends requests in flight and waits for them.
 func (f *Fetcher) Close() {
+	f.closing.Lock()
 	f.cancel()
+	f.closing.Unlock()
 	f.pending.Wait()
 	f.client.Close()
 }

@@ -30,6 +30,8 @@ type asked struct {
 // sendRequests asks every broker that has no request in flight for all the
 // partitions it leads.
 func (f *Fetcher) sendRequests() {
+	f.closing.Lock()
+	defer f.closing.Unlock()
 	if len(f.order) == 0 || f.ctx.Err() != nil {
 		return
 	}

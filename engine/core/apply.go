@@ -151,7 +151,7 @@ func (c *Core) begin() (skip bool) {
 
 // advance moves log time on; it never goes back.
 func (c *Core) advance(t state.Time) {
-	if t > c.group.LogTime || planted.Is("core: log time goes back") && t != 0 {
+	if t > c.group.LogTime || planted.Is("log time goes back") && t != 0 {
 		c.group.LogTime = t
 	}
 }

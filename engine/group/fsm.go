@@ -69,17 +69,14 @@ func (f fsm) applyLog(l *raft.Log) {
 	a.OutboxRecords, a.OutboxBytes = f.core.OutboxDepth()
 	f.cfg.Metrics.Applied(time.Since(start))
 	f.publish(out, entry)
-	if f.tenure != nil {
-		f.tenure.applied(a, entry)
+	if t := f.tenure.Load(); t != nil {
+		t.applied(a, entry)
 	}
 }
 
 // entryOf decodes a log's entry, or finds it among our own proposals.
 func (f fsm) entryOf(l *raft.Log) (*core.Entry, *proposal) {
-	f.mu.Lock()
-	t := f.tenure
-	f.mu.Unlock()
-	if t != nil {
+	if t := f.tenure.Load(); t != nil {
 		if p := t.own(l.Extensions); p != nil {
 			return p.entry, p
 		}

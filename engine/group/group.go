@@ -30,12 +30,13 @@ type Group struct {
 
 	started time.Time // wall time that the clock counts from, monotonically
 
-	// mu is the apply mutex: it guards core and store, and which tenure hears
-	// of what is applied. It is held for one entry, or one query, at a time.
+	// mu is the apply mutex: it guards core and store, and is held when the
+	// tenure changes, so that a tenure hears of every entry after its start. It
+	// is held for one entry, or one query, at a time.
 	mu        sync.Mutex
 	core      *core.Core
 	store     Store
-	tenure    *tenure
+	tenure    atomic.Pointer[tenure]
 	storeStop context.CancelFunc
 	storeDone chan struct{}
 

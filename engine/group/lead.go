@@ -64,7 +64,7 @@ func (g *Group) serve(ctx context.Context) error {
 	}
 	g.mu.Lock()
 	t := g.newTenure(sink.Slots())
-	g.tenure = t
+	g.tenure.Store(t)
 	g.mu.Unlock()
 	g.waits.Go(t.awaitFutures)
 	opCtx, cancelOps := context.WithCancel(context.Background())
@@ -80,7 +80,7 @@ func (g *Group) serve(ctx context.Context) error {
 
 	g.leading.Store(false)
 	g.mu.Lock()
-	g.tenure = nil
+	g.tenure.Store(nil)
 	g.mu.Unlock()
 	g.replies.lose()
 	close(t.ops)
@@ -337,11 +337,7 @@ func (g *Group) look(ctx context.Context, fn func(t *tenure)) (bool, error) {
 }
 
 // serving is the current tenure, or nil.
-func (g *Group) serving() *tenure {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.tenure
-}
+func (g *Group) serving() *tenure { return g.tenure.Load() }
 
 // Leading reports whether this replica leads and serves.
 func (g *Group) Leading() bool { return g.leading.Load() }

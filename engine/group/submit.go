@@ -21,18 +21,18 @@ func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (con
 		return connectors.Reply{}, err
 	}
 	defer g.replies.remove(w)
-	var got connectors.Reply
 	for {
 		r, err := w.next(ctx)
 		if err != nil {
 			return connectors.Reply{}, err
 		}
 		if r.Outcome == core.OutcomeAnswer {
-			got.Decision, got.Index = r.Answer, r.index
-			return got, nil
+			// A handler that answers at once does so before its outcome is
+			// known to be applied, which it is: else there were no answer.
+			return connectors.Reply{Outcome: core.OutcomeApplied, Decision: r.Answer, Index: r.index}, nil
 		}
 		g.cfg.Metrics.Decided(time.Since(start))
-		got = connectors.Reply{Outcome: r.Outcome, Code: r.Code, DeadLetter: r.DeadLetter, Decision: r.Answer, Index: r.index}
+		got := connectors.Reply{Outcome: r.Outcome, Code: r.Code, DeadLetter: r.DeadLetter, Decision: r.Answer, Index: r.index}
 		if !answer || r.Outcome != core.OutcomeApplied || got.Decision != "" {
 			return got, nil
 		}

@@ -2,7 +2,6 @@ package leader
 
 import (
 	"anabranch.dev/engine/core"
-	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -103,7 +102,7 @@ func New(cfg Config, s Start) *Tenure {
 // Applied takes note of an applied entry: sources let go or rewind, new records
 // queue for delivery, and what delivery wants to say is queued for proposing.
 func (t *Tenure) Applied(a Applied) {
-	if !a.Own && !planted.Is("leader: deposed leader delivers on") {
+	if !a.Own {
 		// What the newer leader decides is its to deliver: were we faster, it
 		// would find more on Kafka than it has decided itself.
 		t.deposed = true

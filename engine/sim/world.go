@@ -17,6 +17,9 @@ import (
 // epoch is when virtual time begins.
 const epoch = state.Time(1_795_251_600_000_000) // 2026-11-21T09:00:00Z
 
+// maxSteps ends a run that goes round in circles.
+const maxSteps = 300_000
+
 // deadline is how long after healing everything must be done.
 const deadline = 3 * state.Minute
 
@@ -32,6 +35,7 @@ type world struct {
 	now      state.Time
 	queue    steps
 	seq      uint64
+	steps    int
 	hash     *xxhash.Digest
 	kafka    *kafka
 	groups   []*group
@@ -80,6 +84,9 @@ func Run(cfg Config, workload Workload, checkers ...Checker) (*Report, error) {
 		s := heap.Pop(&w.queue).(step)
 		w.now = s.at
 		s.fn()
+		if w.steps++; w.steps > maxSteps {
+			w.failf("V13: %d steps and no end: %s", w.steps, w.unfinished())
+		}
 	}
 	if len(w.errs) == 0 {
 		w.check(checkers)

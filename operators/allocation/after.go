@@ -181,7 +181,8 @@ func (o *Operator) cancelBackorder(c operators.Context, l *Line, units int64) in
 	return units
 }
 
-// applyShipment settles reservations whose goods have left.
+// applyShipment settles reservations whose goods have left. Goods that left after
+// their reservation expired have left all the same, if it is said from where.
 func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) error {
 	lines, quantities, err := o.wanted(c, p)
 	if err != nil {
@@ -199,6 +200,7 @@ func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) err
 			units = l.Reserved()
 		}
 		got := u.take(l, units, false, at)
+		got += u.takeExpired(l, units-got, p.Location)
 		if got < units && len(p.Lines) > 0 {
 			return operators.Rejectf(CodeShipExceeds, "line %d: %d shipped, %d reserved there", l.Line, units, got)
 		}

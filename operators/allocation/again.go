@@ -1,8 +1,6 @@
 package allocation
 
-import (
-	"anabranch.dev/operators"
-)
+import "anabranch.dev/operators"
 
 // applyRejection takes a place that can't serve the order out and looks for
 // others.

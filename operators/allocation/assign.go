@@ -1,8 +1,6 @@
 package allocation
 
-import (
-	"anabranch.dev/operators/event"
-)
+import "anabranch.dev/operators/event"
 
 // assign writes the chosen plan into the attempt's lines and returns the units
 // assigned. Within a place pools give in order of their name, lines take in

@@ -18,8 +18,9 @@
 //
 // It keeps no stock: operators/inventory and operators/capacity do, and they
 // never grant what is not there. Start at [Operator] and [Operator.Declare];
-// the saga is in saga.go, the choice in choice.go, what a decision writes in
-// decide.go, what happens to an order afterwards in after.go.
+// the saga is in saga.go and what it knows in attempt.go, the choice in
+// choice.go, what a decision writes in decide.go and reserve.go, what happens to
+// an order afterwards in after.go, again.go and returns.go.
 package allocation
 
 //go:generate go run anabranch.dev/internal/visitgen .

@@ -67,6 +67,20 @@ func (u *undo) take(l *Line, units int64, newest bool, fn func(p *ReservedPart) 
 	return before - units
 }
 
+// takeExpired lets units ship from a location that are reserved no more.
+func (u *undo) takeExpired(l *Line, units int64, location string) int64 {
+	units = min(units, l.Expired)
+	if units == 0 || location == "" {
+		return 0
+	}
+	l.Expired -= units
+	u.claims = append(u.claims, claimUndo{
+		claimKey: claimKey{attempt: u.head.Attempt, sku: l.SKU},
+		parts:    []event.HoldPart{{Line: l.Line, Location: location, Quantity: units}},
+	})
+	return units
+}
+
 func anyPart(*ReservedPart) bool { return true }
 
 // note files n units of a part.

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"testing"
 
@@ -86,10 +87,13 @@ func TestStoredFormIsFixed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "0102" + "00000007" + "6b00ff0001" + "00000009" + "726f77" +
-		"05" + "9b01a638353132334aa873616e6c6974756ea573746f72657807"
-	_ = want
-	if got, want := codec.Hash(b, n).String(), "0"; got != want {
+	const want = "0102" + "00000007" + "6b00ff0001" + "00000009" + "726f77" + // shard, stage, key, table, row
+		"05" + // expires
+		"9b01a6383531323341a873616e6c6974756ea573746f726578070000036ece000ef420"
+	if got := hex.EncodeToString(b); got != want {
+		t.Errorf("stored row = %s; want %s", got, want)
+	}
+	if got, want := codec.Hash(b, n).String(), "162a09b9e9f67de9cb6f137a76d66793"; got != want {
 		t.Errorf("Hash(%x) = %s; want %s", b, got, want)
 	}
 	if codec.Hash(b, n) == codec.Hash(b, n-1) {

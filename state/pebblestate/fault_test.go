@@ -131,11 +131,7 @@ func TestFailureEndsWaiting(t *testing.T) {
 		})
 	}()
 	go func() { waiting <- s.Flush(context.Background()) }()
-	for _, bytes := s.queue.depth(); bytes == 0; _, bytes = s.queue.depth() {
-		if err := s.Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.awaitFull()
 	cause := errors.New("disk on fire")
 	s.fail(cause)
 	for range 2 {

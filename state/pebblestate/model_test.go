@@ -3,6 +3,7 @@ package pebblestate
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -89,6 +90,13 @@ func (r *running) hold() (release func()) {
 		panic(err)
 	}
 	return func() { close(gate) }
+}
+
+// awaitFull returns when somebody waits for room in the queue.
+func (r *running) awaitFull() {
+	for r.Stats().QueueWaits == 0 {
+		runtime.Gosched()
+	}
 }
 
 // dump lists all rows of a reader with the digests of its shards.

@@ -17,6 +17,7 @@ type queue struct {
 	spare []entry
 	used  [][]change // to use again
 	bytes int64      // of entries that are not yet written
+	waits uint64     // times put had to wait
 	max   int64
 	err   error // why nothing is taken in any more
 }
@@ -61,7 +62,11 @@ func (q *queue) put(e entry) error {
 	e.bytes += entryBytes
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.err == nil && q.bytes > 0 && q.bytes+e.bytes > q.max {
+	full := func() bool { return q.err == nil && q.bytes > 0 && q.bytes+e.bytes > q.max }
+	if full() {
+		q.waits++
+	}
+	for full() {
 		signal(q.hurry)
 		q.room.Wait()
 	}
@@ -141,9 +146,10 @@ func (q *queue) close(err error) {
 	q.room.Broadcast()
 }
 
-// depth is how much waits or is being written.
-func (q *queue) depth() (entries int, bytes int64) {
+// depth is how much waits or is being written, and how often somebody had to
+// wait for room.
+func (q *queue) depth() (entries int, bytes int64, waits uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items), q.bytes
+	return len(q.items), q.bytes, q.waits
 }

@@ -16,8 +16,9 @@ type Stats struct {
 	Cells    int64 // in memory
 	HotBytes int64 // about what they take
 
-	QueueEntries int   // waiting to be written
-	QueueBytes   int64 // waiting or being written
+	QueueEntries int    // waiting to be written
+	QueueBytes   int64  // waiting or being written
+	QueueWaits   uint64 // times Commit had to wait for room
 
 	Batches    uint64 // written to Pebble
 	Rows       uint64 // in those batches
@@ -71,6 +72,6 @@ func (s *Store) Stats() Stats {
 		Batches: w.batches.Load(), Rows: w.rows.Load(), BatchBytes: w.bytes.Load(), Flushes: w.flushes.Load(),
 		Compacting: int64(m.Compact.EstimatedDebt), DiskBytes: m.DiskSpaceUsage(),
 	}
-	n.QueueEntries, n.QueueBytes = s.queue.depth()
+	n.QueueEntries, n.QueueBytes, n.QueueWaits = s.queue.depth()
 	return n
 }
