@@ -52,7 +52,7 @@ type Table struct {
 	MaxRows int
 	// Lifetime is how long a row lives after it was last set, in log time, 0
 	// for ever. The core deletes expired rows; a row may outlive its time by
-	// [ExpiryGrain].
+	// [ExpiryGrain] or a 32nd of its lifetime.
 	Lifetime Time
 	// MaxBytes is the limit of one stored row.
 	MaxBytes int

@@ -12,12 +12,16 @@ import (
 	"anabranch.dev/operators/event"
 )
 
+// typeReleased is the record that takes an allocation back; the others of the
+// topic are decisions.
+const typeReleased = "allocation.released"
+
 // decision is an allocation record as it comes from the topic.
 type decision struct {
-	Type, ID, Order, Because string
-	Time                     time.Time
-	Attempt                  int64
-	Lines                    []event.DecidedLine
+	Type, ID, Order, Because, Reason string
+	Time                             time.Time
+	Attempt                          int64
+	Lines                            []event.DecidedLine
 }
 
 // decisionReader reads decisions from the topic, read committed, as any
@@ -105,9 +109,7 @@ func (r *decisionReader) decode(records []connectors.RawRecord, fn func(d *decis
 			faults = append(faults, fmt.Errorf("offset %d: %w", records[i].Offset, err))
 			continue
 		}
-		if d.Type == "allocation.decided" || d.Type == "allocation.failed" {
-			fn(&d)
-		}
+		fn(&d)
 	}
 	return errors.Join(faults...)
 }

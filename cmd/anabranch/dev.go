@@ -282,7 +282,11 @@ func (d *dev) trade(clients *errgroup.Group, ctx context.Context) error {
 		}
 		decided = func(e *decision) {
 			screen.show(e)
-			shop.Decided(e.Order, e.Attempt, e.Lines)
+			if e.Type == typeReleased {
+				shop.Released(e.Order)
+			} else {
+				shop.Decided(e.Order, e.Attempt, e.Lines)
+			}
 		}
 		clients.Go(func() error { return shop.Run(ctx) })
 	}

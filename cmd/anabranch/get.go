@@ -149,10 +149,11 @@ type orderAnswer struct {
 	Order, State, Placed, Currency string
 	Attempt                        int64
 	Lines                          []struct {
-		Line, Quantity                                                     int64
-		SKU                                                                string
-		UnitPrice                                                          string `json:"unit_price"`
-		Allocated, Backordered, Failed, Shipped, Cancelled, Returned, Open int64
+		Line, Quantity                                                      int64
+		SKU                                                                 string
+		UnitPrice                                                           string `json:"unit_price"`
+		Waiting, Backordered, Failed, Shipped, Cancelled, Expired, Returned int64
+		Parts                                                               []part
 	}
 	Decisions []decisionRow
 }
@@ -161,10 +162,10 @@ func orderTables(w io.Writer, o *orderAnswer) error {
 	if _, err := fmt.Fprintf(w, "order %s  %s  attempt %d  placed %s\n\n", o.Order, o.State, o.Attempt, o.Placed); err != nil {
 		return err
 	}
-	lines := newTable("LINE", "SKU", "QUANTITY", "PRICE", "ALLOCATED", "BACKORDERED", "FAILED", "SHIPPED", "CANCELLED", "RETURNED")
-	numbers(lines, "LINE", "QUANTITY", "PRICE", "ALLOCATED", "BACKORDERED", "FAILED", "SHIPPED", "CANCELLED", "RETURNED")
+	lines := newTable("LINE", "SKU", "QUANTITY", "PRICE", "WAITING", "BACKORDERED", "FAILED", "SHIPPED", "CANCELLED", "EXPIRED", "RETURNED", "RESERVED")
+	numbers(lines, "LINE", "QUANTITY", "PRICE", "WAITING", "BACKORDERED", "FAILED", "SHIPPED", "CANCELLED", "EXPIRED", "RETURNED")
 	for _, l := range o.Lines {
-		lines.AppendRow(table.Row{l.Line, l.SKU, l.Quantity, l.UnitPrice, l.Allocated, l.Backordered, l.Failed, l.Shipped, l.Cancelled, l.Returned})
+		lines.AppendRow(table.Row{l.Line, l.SKU, l.Quantity, l.UnitPrice, l.Waiting, l.Backordered, l.Failed, l.Shipped, l.Cancelled, l.Expired, l.Returned, partsText(l.Parts)})
 	}
 	if err := render(w, lines); err != nil || len(o.Decisions) == 0 {
 		return err

@@ -55,6 +55,8 @@ type process struct {
 	cmd   *exec.Cmd
 	done  chan struct{} // closed when it has ended
 	began time.Time
+	// explain says what is the matter when something does not come.
+	explain func() string
 
 	mu    sync.Mutex // guards lines
 	lines []string
@@ -64,7 +66,8 @@ type process struct {
 // start runs the program; its output is kept line by line.
 func start(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{}), more: make(chan struct{}, 1), began: time.Now()}
+	p := &process{t: t, cmd: exec.Command(binary, args...), done: make(chan struct{}), more: make(chan struct{}, 1), began: time.Now(),
+		explain: func() string { return "" }}
 	p.cmd.Env = append(os.Environ(), env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -114,17 +117,9 @@ func (p *process) wait(pattern string) string {
 			}
 			p.t.Fatalf("%v ended before %q:\n%s", p.cmd.Args[1:], pattern, p.output())
 		case <-timeout:
-			stacks := p.stacks()
-			p.t.Fatalf("%v: no %q in %v:\n%s", p.cmd.Args[1:], pattern, patience, stacks)
+			p.t.Fatalf("%v: no %q in %v:\n%s\n%s", p.cmd.Args[1:], pattern, patience, p.output(), p.explain())
 		}
 	}
-}
-
-// stacks ends a process that hangs, and returns its output with its stacks.
-func (p *process) stacks() string {
-	_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it may have ended already
-	<-p.done
-	return p.output()
 }
 
 func (p *process) kill() {
@@ -179,6 +174,10 @@ func startDev(t *testing.T, env []string, args ...string) *devProcess {
 	p := start(t, env, append([]string{"dev", "--http", "127.0.0.1:0"}, args...)...)
 	d := &devProcess{process: p, http: p.wait(`console +http://(\S+)/`)}
 	d.kafka = p.wait(`Kafka +([^\s,]+)`)
+	p.explain = func() string {
+		_, status := d.client("cluster", "status")
+		return status
+	}
 	return d
 }
 

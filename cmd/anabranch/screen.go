@@ -81,6 +81,12 @@ func newScreen(out io.Writer, quiet bool) *screen {
 }
 
 func (s *screen) show(d *decision) {
+	if d.Type == typeReleased {
+		if !s.quiet {
+			say(s.out, "%s  %-9s %-11s  %s\n", d.Time.Local().Format("15:04:05.000"), d.Order, "released", d.Reason)
+		}
+		return
+	}
 	if s.first {
 		s.first = false
 		say(s.out, "first decision read back from the topic %.1f s after the start of this process\n", time.Since(started).Seconds())

@@ -115,7 +115,7 @@ func (c *Core) reload() {
 	c.group = groupRow{}
 	c.partitions, c.byName = nil, map[string]*partition{}
 	c.counters, c.touched = map[string]*counter{}, nil
-	c.queue = c.queue[:0]
+	c.queue, c.conflated = c.queue[:0], nil
 	c.outboxRecords, c.outboxBytes, c.deadLetters = 0, 0, 0
 	c.laneDepth = map[lanePair]uint64{}
 	c.load()

@@ -125,7 +125,7 @@ func (k *call) SetRow(t *state.Table, row string, value state.Visitable) {
 	var expires state.Time
 	if t.Lifetime > 0 {
 		expires = c.group.LogTime + t.Lifetime
-		c.expireLater(k.cell, k.stage.ID, k.shard, k.key, expires)
+		c.expireLater(k.cell, k.stage.ID, k.shard, k.key, expires, t.Lifetime)
 	}
 	k.cell.Set(t, row, value, expires)
 }
@@ -182,7 +182,7 @@ func (k *call) SetTimer(t *operators.TimerPort, id string, due state.Time) {
 	if len(id) > 256 {
 		k.abort(operators.CodeKeyInvalid)
 	}
-	k.core.setTimer(k.cell, timerAt{shard: k.shard, stage: k.stage.ID, port: t.ID, key: k.key, id: id}, t.Clock, due)
+	k.core.setTimer(k.cell, timerAt{shard: k.shard, stage: k.stage.ID, port: t.ID, key: k.key, id: id}, t.Clock, due, k.m)
 }
 
 // ClearTimer implements operators.Context.
@@ -234,7 +234,7 @@ func (c *Core) answer(e *effect) {
 	source, id := splitRequest(e.answer)
 	expires := c.group.LogTime + seenLifetime
 	k.cell.Set(tabSeen, seenKey(source, id), &seenRow{Answer: e.id}, expires)
-	c.expireLater(k.cell, k.stage.ID, k.shard, k.key, expires)
+	c.expireLater(k.cell, k.stage.ID, k.shard, k.key, expires, seenLifetime)
 	c.reply(Reply{Source: source, ID: id, Outcome: OutcomeAnswer, Answer: e.id})
 }
 

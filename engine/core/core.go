@@ -77,6 +77,7 @@ type Core struct {
 	outboxRecords int
 	outboxBytes   int64
 	deadLetters   int64
+	conflated     []state.Shard       // with conflated records
 	laneDepth     map[lanePair]uint64 // unacknowledged messages per lane
 
 	halt    *Halt
@@ -152,6 +153,7 @@ func (c *Core) load() {
 		c.loadPartitions(shard)
 		c.loadOutbox(shard)
 		c.loadLanes(shard)
+		c.loadConflated(shard)
 		c.deadLetters += c.deadHead(shard).Count
 		c.dues.load(c, shard)
 	})

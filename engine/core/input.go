@@ -123,7 +123,7 @@ func (c *Core) applyRange(r *Range) {
 	}
 	mark := len(r.Events) == 0 && r.Time > c.group.LogTime
 	c.advance(r.Time)
-	for n := 0; mark && n < markPasses && c.anyDue(); n++ {
+	for n := 0; mark && n < markPasses && c.timersDue(); n++ {
 		c.fireTimers() // whatever is due up to here, and what that sets
 	}
 	p.dirty = true

@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/binary"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -45,7 +46,7 @@ func (c *Core) record(shard state.Shard, stage, key string, sink *topology.SinkL
 	cell := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket})
 	expires := c.group.LogTime + tabDecision.Lifetime
 	cell.Set(tabDecision, e.id, &decisionRow{Stage: stage, Key: key}, expires)
-	c.expireLater(cell, idDecision, shard, bucket, expires)
+	c.expireLater(cell, idDecision, shard, bucket, expires, tabDecision.Lifetime)
 }
 
 // put numbers a record and keeps it until it is acknowledged.
@@ -127,22 +128,29 @@ func (c *Core) applyAck(a *Ack) {
 	c.out.Trimmed = append(c.out.Trimmed, *a)
 }
 
-// conflate keeps the latest event per record key; the first one of a batch sets
-// the timer that flushes it.
+// conflate keeps the latest event per record key until the group flushes.
 func (c *Core) conflate(sink *topology.SinkLink, e *effect) {
 	k := &c.call
-	cell := c.store.Cell(state.CellID{Shard: k.shard, Stage: idConflate})
-	first := cell.Count(tabConflate) == 0
+	cell := c.conflateCell(k.shard)
+	if cell.Count(tabConflate) == 0 {
+		c.conflated = append(c.conflated, k.shard)
+	}
 	cell.Set(tabConflate, conflateKey(e.out, e.key), &conflateRow{Stage: uint64(k.stage.ID), Key: k.key,
 		Record: operators.Record{Topic: sink.Topic, Type: e.out.Name, Port: uint64(e.out.ID), Key: e.key, Cause: k.m.Cause,
 			Payload: state.Nested{Value: e.payload}}}, 0)
-	if first {
-		c.setTimer(cell, c.conflateTimer(k.shard), operators.LogClock, c.group.LogTime+topology.ConflateEvery)
+	if c.group.Conflate == 0 {
+		c.group.Conflate = c.group.LogTime + topology.ConflateEvery
 	}
 }
 
-func (c *Core) conflateTimer(shard state.Shard) timerAt {
-	return timerAt{shard: shard, stage: idConflate, port: portConflate}
+func (c *Core) conflateCell(shard state.Shard) state.Cell {
+	return c.store.Cell(state.CellID{Shard: shard, Stage: idConflate})
+}
+
+func (c *Core) loadConflated(shard state.Shard) {
+	if c.conflateCell(shard).Count(tabConflate) > 0 {
+		c.conflated = append(c.conflated, shard)
+	}
 }
 
 func conflateKey(out *operators.OutPort, key string) string {
@@ -151,14 +159,33 @@ func conflateKey(out *operators.OutPort, key string) string {
 	return string(b[:]) + key
 }
 
-// flushConflated moves due records to the outbox, a bounded number at a time.
-func (c *Core) flushConflated(shard state.Shard) {
-	cell := c.store.Cell(state.CellID{Shard: shard, Stage: idConflate})
-	rows := make([]string, 0, conflateMax)
-	latest := make([]*conflateRow, 0, conflateMax)
+// flushConflated moves what was conflated to the outbox, a bounded number of
+// records at a time; the rest is due at once.
+func (c *Core) flushConflated() {
+	slices.Sort(c.conflated) // not in the order in which they were touched, which a restart forgets
+	left := conflateMax
+	for len(c.conflated) > 0 && left > 0 {
+		n, more := c.flushShard(c.conflated[0], left)
+		left -= n
+		if !more {
+			c.conflated = slices.Delete(c.conflated, 0, 1)
+		}
+	}
+	c.group.Conflate = 0
+	if len(c.conflated) > 0 {
+		c.group.Conflate = c.group.LogTime
+	}
+}
+
+// flushShard flushes up to limit records of a shard and reports whether any are
+// left.
+func (c *Core) flushShard(shard state.Shard, limit int) (flushed int, more bool) {
+	cell := c.conflateCell(shard)
+	rows := make([]string, 0, limit)
+	latest := make([]*conflateRow, 0, limit)
 	cell.Scan(tabConflate, "", "", func(row string, v state.Visitable) bool {
 		rows, latest = append(rows, row), append(latest, v.(*conflateRow))
-		return len(rows) < conflateMax
+		return len(rows) < limit
 	})
 	for i, l := range latest {
 		cell.Delete(tabConflate, rows[i])
@@ -166,14 +193,12 @@ func (c *Core) flushConflated(shard state.Shard) {
 		if stage == nil {
 			continue // the stage is gone from the topology, and its topic with it
 		}
-		r := l.Record
+		r := *c.decodeRecord(&l.Record) // after a restart it is bytes
 		owner := c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: l.Key})
 		r.Number, r.ID = c.nextNumber(owner, stage, shard, r.Key)
 		c.put(shard, &r)
 	}
-	if cell.Count(tabConflate) > 0 {
-		c.setTimer(cell, c.conflateTimer(shard), operators.LogClock, c.group.LogTime)
-	}
+	return len(latest), cell.Count(tabConflate) > 0
 }
 
 // FindDecision says which stage and key made a decision. It is good for

@@ -108,7 +108,7 @@ func (c *Core) remember(cell state.Cell, stage *topology.Stage, shard state.Shar
 	}
 	expires := c.group.LogTime + seenLifetime
 	cell.Set(tabSeen, seen, row, expires)
-	c.expireLater(cell, stage.ID, shard, key, expires)
+	c.expireLater(cell, stage.ID, shard, key, expires, seenLifetime)
 }
 
 // duplicate counts an event that was applied before, and answers a command

@@ -114,6 +114,7 @@ type groupRow struct {
 	LogTime  state.Time `v:"log_time"`
 	Position uint64     `v:"position"` // of the last outgoing record
 	Progress int64      `v:"progress"` // offset in the progress partition to read on from
+	Conflate state.Time `v:"conflate"` // when conflated records are due, 0 if there are none
 }
 
 // watermarkRow is a stream's watermark at one depth, as this group knows it of
@@ -145,9 +146,12 @@ type laneInRow struct {
 // dueRow is a timer in the shard's index, ordered by due time.
 type dueRow struct {
 	Stage uint64 `v:"stage"`
-	Port  uint64 `v:"port"` // 0: expiry of the cell's rows; 1: flush of conflated records
+	Port  uint64 `v:"port"` // 0: expiry of the cell's rows
 	Key   string `v:"key"`
 	ID    string `v:"id"`
+	// Cause of the call that set it: what the timer does has that cause too.
+	Cause   operators.Cause `v:"cause"`
+	TopicID string          `v:"topic_id"`
 }
 
 // timerRow is a timer in its own cell, so that it can be found by its id.

@@ -10,11 +10,9 @@ import (
 	"anabranch.dev/topology"
 )
 
-// Ports of the core's own timers; ids of operators' timers are hashes.
-const (
-	portExpiry   = 0 // rows of the cell expire
-	portConflate = 1 // conflated records of the shard are due
-)
+// portExpiry is the port of the core's own timer, which looks at a cell's
+// expired rows; ids of operators' timers are hashes.
+const portExpiry = 0
 
 // timerAt names a timer.
 type timerAt struct {
@@ -94,7 +92,12 @@ func (d *dueIndex) lower(shard state.Shard, index string, due state.Time) {
 
 // NextTimer is when the earliest log-clock timer is due, 0 for none. It may be
 // too early, never too late.
-func (c *Core) NextTimer() state.Time { return c.dues.first }
+func (c *Core) NextTimer() state.Time {
+	if c.dues.first == 0 || c.group.Conflate != 0 && c.group.Conflate < c.dues.first {
+		return c.group.Conflate
+	}
+	return c.dues.first
+}
 
 func dueOf(row string) state.Time { return state.Time(binary.BigEndian.Uint64([]byte(row[:8]))) }
 
@@ -110,13 +113,13 @@ func (c *Core) indexName(stage state.StageID, clock operators.Clock) string {
 	return ""
 }
 
-func (c *Core) setTimer(cell state.Cell, at timerAt, clock operators.Clock, due state.Time) {
+func (c *Core) setTimer(cell state.Cell, at timerAt, clock operators.Clock, due state.Time, m *Message) {
 	c.clearTimer(cell, at, clock)
 	due = max(due, 1)
 	index := c.indexName(at.stage, clock)
 	cell.Set(tabTimer, at.ownKey(), &timerRow{Due: due}, 0)
 	c.dueCell(at.shard, index).Set(tabDue, at.dueKey(due),
-		&dueRow{Stage: uint64(at.stage), Port: uint64(at.port), Key: at.key, ID: at.id}, 0)
+		&dueRow{Stage: uint64(at.stage), Port: uint64(at.port), Key: at.key, ID: at.id, Cause: m.Cause, TopicID: m.TopicID}, 0)
 	c.dues.lower(at.shard, index, due)
 }
 
@@ -135,16 +138,24 @@ type dueTimer struct {
 	index string
 	row   string // in the index
 	at    timerAt
+	set   *dueRow
+}
+
+// timersDue reports whether a pass would do anything now.
+func (c *Core) timersDue() bool {
+	return c.anyDue() || c.group.Conflate != 0 && c.group.Conflate <= c.group.LogTime
 }
 
 // fireTimers fires all due timers in (due, shard, key) order. Timers set while
 // it runs fire before the next message.
 func (c *Core) fireTimers() {
-	if !c.anyDue() {
-		return
+	if c.anyDue() {
+		for _, t := range c.collectDue() {
+			c.fire(&t)
+		}
 	}
-	for _, t := range c.collectDue() {
-		c.fire(&t)
+	if c.group.Conflate != 0 && c.group.Conflate <= c.group.LogTime {
+		c.flushConflated()
 	}
 }
 
@@ -209,7 +220,7 @@ func (c *Core) scanDue(due []dueTimer, shard state.Shard, index string, now stat
 			return false
 		}
 		r := v.(*dueRow)
-		due = append(due, dueTimer{due: at, index: index, row: row, at: timerAt{shard: shard,
+		due = append(due, dueTimer{due: at, index: index, row: row, set: r, at: timerAt{shard: shard,
 			stage: state.StageID(r.Stage), port: uint32(r.Port), key: r.Key, id: r.ID}})
 		return true
 	})
@@ -224,29 +235,23 @@ func (c *Core) fire(t *dueTimer) {
 		return
 	}
 	skip := c.begin()
-	if !planted.Is("core: timer fires twice") {
+	if !planted.Is("core: timer fires twice") || c.ordinal%8 != 0 {
 		index.Delete(tabDue, t.row)
 	}
 	cell := c.store.Cell(state.CellID{Shard: t.at.shard, Stage: t.at.stage, Key: t.at.key})
-	switch t.at.port {
-	case portExpiry:
+	if t.at.port == portExpiry {
 		c.expire(cell, &t.at)
-		return
-	case portConflate:
-		cell.Delete(tabTimer, t.at.ownKey())
-		c.flushConflated(t.at.shard)
 		return
 	}
 	cell.Delete(tabTimer, t.at.ownKey())
-	port, stage := c.plan.Timer(t.at.port), c.stages[t.at.stage]
-	m := &Message{Port: uint64(t.at.port), Key: t.at.key, Time: t.due}
+	port := c.plan.Timer(t.at.port)
 	code := operators.CodeUnknownType
 	switch {
 	case skip:
 		code = operators.CodeSkipped
-	case port != nil && stage != nil:
+	case port != nil:
 		c.calls++
-		err := c.invoke(stage, t.at.shard, t.at.key, m, func() error { return port.Fire(&c.call, t.at.id) })
+		err := c.callTimer(t, port)
 		if err == nil {
 			c.run()
 			return
@@ -257,9 +262,15 @@ func (c *Core) fire(t *dueTimer) {
 	c.run()
 }
 
+// callTimer makes a timer's call.
+func (c *Core) callTimer(t *dueTimer, port *operators.TimerPort) error {
+	m := &Message{Port: uint64(t.at.port), Key: t.at.key, Time: t.due, Cause: t.set.Cause, TopicID: t.set.TopicID}
+	return c.invoke(c.plan.Stage(port.Stage), t.at.shard, t.at.key, m, func() error { return port.Fire(&c.call, t.at.id) })
+}
+
 // failedTimer dead-letters a timer whose call failed; the timer is consumed.
 func (c *Core) failedTimer(t *dueTimer, port *operators.TimerPort, code string) {
-	d := &operators.DeadLetter{Code: code, Stage: "timer", Key: t.at.key, Port: uint64(t.at.port),
+	d := &operators.DeadLetter{Code: code, Stage: "timer", Key: t.at.key, Port: uint64(t.at.port), Cause: t.set.Cause, TopicID: t.set.TopicID,
 		Fields: []operators.Field{{Name: timerField, Value: t.at.id}}}
 	if port != nil {
 		d.Stage, d.Type = port.Stage, timerType+port.Name
@@ -268,9 +279,10 @@ func (c *Core) failedTimer(t *dueTimer, port *operators.TimerPort, code string) 
 }
 
 // expireLater makes sure that a cell is looked at once a row of it has expired,
-// at most an [state.ExpiryGrain] late.
-func (c *Core) expireLater(cell state.Cell, stage state.StageID, shard state.Shard, key string, expires state.Time) {
-	due := (expires/state.ExpiryGrain + 1) * state.ExpiryGrain
+// late by at most an [state.ExpiryGrain] or a 32nd of the row's lifetime.
+func (c *Core) expireLater(cell state.Cell, stage state.StageID, shard state.Shard, key string, expires, lifetime state.Time) {
+	grain := max(state.ExpiryGrain, lifetime/32)
+	due := (expires/grain + 1) * grain
 	row, ok := cell.Get(tabExpiry, "").(*timerRow)
 	if ok && row.Due <= due {
 		return
@@ -291,13 +303,9 @@ const expireMax = 1000
 // expire deletes a cell's expired rows and looks again when the next expire.
 func (c *Core) expire(cell state.Cell, at *timerAt) {
 	cell.Delete(tabExpiry, "")
-	var next state.Time
 	for _, t := range c.lifetimes[at.stage] {
-		if left := cell.Expire(t, c.group.LogTime, expireMax); left != 0 && (next == 0 || left < next) {
-			next = left
+		if left := cell.Expire(t, c.group.LogTime, expireMax); left != 0 {
+			c.expireLater(cell, at.stage, at.shard, at.key, left, t.Lifetime)
 		}
-	}
-	if next != 0 {
-		c.expireLater(cell, at.stage, at.shard, at.key, next)
 	}
 }

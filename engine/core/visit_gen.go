@@ -135,6 +135,7 @@ func (x *groupRow) Visit(v state.Visitor) {
 	v.Time("log_time", &x.LogTime)
 	v.Uint("position", &x.Position)
 	v.Int("progress", &x.Progress)
+	v.Time("conflate", &x.Conflate)
 }
 
 // Visit lists the fields of x.
@@ -172,6 +173,8 @@ func (x *dueRow) Visit(v state.Visitor) {
 	v.Uint("port", &x.Port)
 	v.String("key", &x.Key)
 	v.String("id", &x.ID)
+	state.VisitStruct(v, "cause", &x.Cause)
+	v.String("topic_id", &x.TopicID)
 }
 
 // Visit lists the fields of x.

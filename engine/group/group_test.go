@@ -18,6 +18,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/internal/tally"
 	"anabranch.dev/engine/raftlog"
 )
 
@@ -190,8 +191,8 @@ func TestRestoreFromStream(t *testing.T) {
 	if counted.n != meta.Size {
 		t.Errorf("stream has %d bytes; its size says %d", counted.n, meta.Size)
 	}
-	answer, _, err := other.Ask(context.Background(), "tally", "sum", "a", &nothingAsked{}, connectors.Stale)
-	if err != nil || answer.(*total).Sum != 50 {
+	answer, _, err := other.Ask(context.Background(), tally.Stage, tally.Query, "a", &tally.Question{}, connectors.Stale)
+	if err != nil || answer.(*tally.Total).Sum != 50 {
 		t.Errorf("sum in the restored state = %v, %v; want 50, and nothing of before", answer, err)
 	}
 	other.mustEnd()

@@ -50,29 +50,30 @@ type directory struct {
 }
 
 // openDirectory takes a data directory for this process, or makes it.
-func openDirectory(cfg *Config) (d *directory, err error) {
-	d = &directory{path: cfg.Dir}
+func openDirectory(cfg *Config) (*directory, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data directory %w", err)
 	}
-	lock := filepath.Join(cfg.Dir, lockFile)
-	if d.lock, err = os.OpenFile(lock, os.O_CREATE|os.O_RDWR, 0o644); err != nil {
+	lock, err := os.OpenFile(filepath.Join(cfg.Dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
 		return nil, fmt.Errorf("data directory %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, d.close())
-		}
-	}()
+	d := &directory{path: cfg.Dir, lock: lock}
+	if err := d.open(cfg); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+func (d *directory) open(cfg *Config) error {
 	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %s", ErrInUse, cfg.Dir)
+			return fmt.Errorf("%w: %s", ErrInUse, d.path)
 		}
-		return nil, fmt.Errorf("lock %s: %w", lock, err)
+		return fmt.Errorf("data directory %s: lock: %w", d.path, err)
 	}
-	want := identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.ID, Shards: cfg.Shards, Groups: cfg.Groups,
-		Clock: cfg.Clock, Fingerprint: cfg.Fingerprint, Incarnation: 1, Generation: 1}
-	return d, d.identify(want)
+	return d.identify(identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.ID, Shards: cfg.Shards, Groups: cfg.Groups,
+		Clock: cfg.Clock, Fingerprint: cfg.Fingerprint, Incarnation: 1, Generation: 1})
 }
 
 // identify reads the identity and compares it, or writes it into an empty

@@ -113,6 +113,7 @@ type accounts struct {
 	levels   operators.Out[balance]
 	balances operators.Table[balance]
 	open     operators.Table[pending]
+	notes    operators.Table[receipt]
 	limits   operators.Broadcast[limit]
 	remind   operators.Timer
 	note     operators.Timer // due at once when a reminder fires
@@ -125,6 +126,7 @@ func (a *accounts) Declare(d *operators.Declaration) {
 	a.levels = operators.Emits[balance](d, "balance")
 	a.balances = operators.Keeps[balance](d, "balance", operators.MaxRows(1))
 	a.open = operators.Keeps[pending](d, "pending", operators.MaxRows(10_000))
+	a.notes = operators.Keeps[receipt](d, "notes", operators.MaxRows(100_000))
 	a.limits = operators.Reads[limit](d, "limits")
 	a.remind = operators.OnTimer(d, "remind", operators.LogClock, a.onRemind)
 	a.note = operators.OnTimer(d, "note", operators.LogClock, a.onNote)
@@ -151,15 +153,17 @@ func (a *accounts) onMoved(c operators.Context, e *move) error {
 		return operators.Rejectf("limit_unknown", "no limit")
 	case e.Amount > l.Most:
 		return operators.Rejectf("above_limit", "%d", e.Amount)
-	case e.Amount == 13:
-		panic("thirteen")
 	}
 	a.book(c, -e.Amount)
+	if e.Amount == 13 {
+		panic("thirteen") // and the booking is undone
+	}
 	id := c.Cause().ID
 	a.open.Set(c, id, pending{To: e.To, Amount: e.Amount, Request: c.Request()})
 	a.credit.Emit(c, e.To, &credit{From: c.Key(), Move: id, Amount: e.Amount})
 	a.remind.Set(c, id, c.LogTime()+50*state.Millisecond)
-	a.note.Set(c, id, c.LogTime())
+	a.note.Set(c, id+"/a", c.LogTime())
+	a.note.Set(c, id+"/b", c.LogTime())
 	return nil
 }
 
@@ -195,16 +199,21 @@ func (a *accounts) onRemind(c operators.Context, id string) error {
 	p.Reminds++
 	a.open.Set(c, id, p)
 	a.remind.Set(c, id, c.LogTime()+50*state.Millisecond)
-	a.note.Set(c, id, c.LogTime())
+	a.note.Set(c, fmt.Sprintf("%s/%d", id, p.Reminds), c.LogTime())
 	return nil
 }
 
+// onNote fires once for each id.
 func (a *accounts) onNote(c operators.Context, id string) error {
+	if _, again := a.notes.Get(c, id); again {
+		return fmt.Errorf("note %s again", id)
+	}
+	a.notes.Set(c, id, receipt{})
 	if id[len(id)-1] != '~' {
 		a.note.Set(c, id+"~", c.LogTime())
 	}
 	b, _ := a.balances.Get(c, "")
-	b.History = b.History*31 + int64(c.LogTime()/state.Millisecond)
+	b.History = b.History*31 + int64(c.LogTime()/state.Millisecond) + int64(id[len(id)-1])
 	a.balances.Set(c, "", b)
 	return nil
 }
@@ -428,6 +437,11 @@ func checkBank(f *sim.Final) (errs []error) {
 			if err != nil {
 				errs = append(errs, err)
 			}
+		}
+	}
+	for _, rec := range f.Records {
+		if d, ok := rec.Payload.Value.(*operators.DeadLetter); ok && d.Code == operators.CodeOperatorError {
+			errs = append(errs, fmt.Errorf("dead letter %s of %s %s: an operator's assertion failed", d.ID, d.Stage, d.Type))
 		}
 	}
 	if sum != 0 {

@@ -140,6 +140,8 @@ func TestShips(t *testing.T) {
 	if early := r.due(); len(early) > 0 {
 		t.Errorf("due at once: %+v", early)
 	}
+	r.Decided("A-3", 1, []event.DecidedLine{{Line: 1, SKU: "mug-1", Outcome: event.Allocated, Parts: []event.Part{{Location: "jingan", Quantity: 1}}}})
+	r.Released("A-3")
 	r.now = r.now.Add(shipAfter)
 	due := r.due()
 	if len(due) != 1 || due[0].typ != "order.shipped" || due[0].payload.(*event.OrderShipped).Order != "A-1" {

@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,6 +175,17 @@ func (s *Shop) Decided(order string, attempt int64, lines []event.DecidedLine) {
 	if r := returnOf(order, number, lines); r != nil {
 		s.later(2*shipAfter, planned{topic: "sales", key: order, id: r.Document, typ: "return.received", payload: r})
 	}
+}
+
+// Released tells the warehouse that an order's allocation was taken back, read
+// from the topic: what was going to be shipped of it stays.
+func (s *Shop) Released(order string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plan = slices.DeleteFunc(s.plan, func(e planned) bool {
+		return e.key == order && (e.typ == "order.shipped" || e.typ == "return.received")
+	})
+	heap.Init(&s.plan)
 }
 
 // plan is a heap of planned events, earliest first.

@@ -2,7 +2,6 @@ package group
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync"
 	"testing"
@@ -10,6 +9,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/internal/tally"
 	"anabranch.dev/engine/leader"
 	"anabranch.dev/engine/raftlog"
 	"anabranch.dev/internal/metrics"
@@ -17,75 +17,7 @@ import (
 	"anabranch.dev/state"
 	"anabranch.dev/state/codec"
 	"anabranch.dev/state/pebblestate"
-	"anabranch.dev/topology"
 )
-
-// The tally adds numbers up per name and says each new sum.
-
-type added struct {
-	Name string
-	N    int64
-}
-
-func (a *added) Visit(v state.Visitor) {
-	v.String("name", &a.Name)
-	v.Int("n", &a.N)
-}
-
-type total struct {
-	Name string
-	Sum  int64
-}
-
-func (t *total) Visit(v state.Visitor) {
-	v.String("name", &t.Name)
-	v.Int("sum", &t.Sum)
-}
-
-type nothingAsked struct{}
-
-func (*nothingAsked) Visit(state.Visitor) {}
-
-type tally struct {
-	in    operators.In[added]
-	out   operators.Out[total]
-	sums  operators.Table[total]
-	query operators.Query[nothingAsked, total]
-}
-
-func (t *tally) Declare(d *operators.Declaration) {
-	t.out = operators.Emits[total](d, "total")
-	t.sums = operators.Keeps[total](d, "sum", operators.MaxRows(1))
-	t.in = operators.On(d, "added", func(c operators.Context, e *added) error {
-		if e.N < 0 {
-			return operators.Rejectf("negative", "%d", e.N)
-		}
-		sum, _ := t.sums.Get(c, "")
-		sum.Name, sum.Sum = c.Key(), sum.Sum+e.N
-		t.sums.Set(c, "", sum)
-		c.Answer(c.Request(), t.out.Emit(c, c.Key(), &sum))
-		return nil
-	})
-	t.query = operators.Answers(d, "sum", func(r operators.Reader, _ *nothingAsked) (*total, error) {
-		if sum, ok := t.sums.Get(r, ""); ok {
-			return &sum, nil
-		}
-		return nil, nil
-	})
-}
-
-func tallyPlan(t testing.TB) *topology.Plan {
-	b := topology.New("tally")
-	topology.InputTopic(b, "numbers", false)
-	op := topology.Add(b, "tally", &tally{})
-	topology.Source(b, "numbers", op.in, func(e *added) string { return e.Name })
-	topology.Sink(b, op.out, "totals", topology.Indexed())
-	plan, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return plan
-}
 
 // broker is a topic and its progress in memory. It outlives groups.
 type broker struct {
@@ -147,21 +79,14 @@ func (b *broker) all() []string {
 	return append([]string(nil), b.records...)
 }
 
-// encoder writes totals as name=sum.
-type encoder struct{}
-
-func (encoder) Encode(r *operators.Record) (connectors.OutRecord, error) {
-	if v, ok := r.Payload.Value.(*total); ok {
-		return connectors.OutRecord{Topic: "totals", Value: fmt.Appendf(nil, "%s=%d", v.Name, v.Sum)}, nil
-	}
-	return connectors.OutRecord{Topic: "dead-letters", Value: []byte(r.ID)}, nil
-}
-
 const testShards = 16
 
 func config(t testing.TB, dir string, b *broker) Config {
 	t.Helper()
-	plan := tallyPlan(t)
+	plan, err := tally.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
 	port, err := Listen("127.0.0.1:0", "test", func(string) (string, error) { return "", connectors.ErrNotFound }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +112,7 @@ func config(t testing.TB, dir string, b *broker) Config {
 			}
 			return s, nil
 		},
-		NewSink: b.sink, Encoder: encoder{}, Port: port,
+		NewSink: b.sink, Encoder: tally.Codec{}, Port: port,
 		Records: func([]*operators.Record) {}, Fetch: func([]leader.Action) {}, Changed: func() {},
 		SendLane: func(*core.Lane) {}, SendLaneAck: func(core.LaneAck) {},
 		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New().Group(0),
@@ -247,9 +172,7 @@ func (r *running) mustEnd() {
 func (r *running) submit(id, name string, n int64) (connectors.Reply, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	e := operators.Event{Source: "test", ID: id, Type: "added", Time: state.TimeOf(time.Now()),
-		Payload: state.Nested{Value: &added{name, n}}}
-	return r.Submit(ctx, e, true)
+	return r.Submit(ctx, tally.Event(id, name, n), true)
 }
 
 func (r *running) add(id, name string, n int64) connectors.Reply {
@@ -263,9 +186,9 @@ func (r *running) add(id, name string, n int64) connectors.Reply {
 
 func (r *running) sum(name string) int64 {
 	r.t.Helper()
-	answer, _, err := r.Ask(context.Background(), "tally", "sum", name, &nothingAsked{}, connectors.Linearizable)
+	answer, _, err := r.Ask(context.Background(), tally.Stage, tally.Query, name, &tally.Question{}, connectors.Linearizable)
 	if err != nil {
 		r.t.Fatalf("Ask(%s): %v", name, err)
 	}
-	return answer.(*total).Sum
+	return answer.(*tally.Total).Sum
 }

@@ -1,0 +1,160 @@
+package core
+
+import (
+	"fmt"
+
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// applyControl carries out a command of a person or the node.
+func (c *Core) applyControl(k *Control) {
+	c.fireTimers()
+	if c.begin() {
+		return
+	}
+	r := Reply{Source: controlSource, ID: k.ID, Outcome: OutcomeApplied}
+	switch k.Kind {
+	case ControlOpen:
+		c.openPartition(k)
+	case ControlGap:
+		if code := c.applyGap(k); code != "" {
+			r.Outcome, r.Code = OutcomeRefused, code
+		}
+	case ControlRedrive:
+		c.redrive(k, &r)
+	case ControlSkip:
+		r.Outcome, r.Code = OutcomeRefused, "not_halted" // a matching one never gets here
+	default:
+		r.Outcome, r.Code = OutcomeRefused, "control_unknown"
+	}
+	if k.ID != "" {
+		c.reply(r)
+	}
+}
+
+// controlSource is the source in replies to controls.
+const controlSource = "!control"
+
+// ControlReply says whether a reply answers the control with this id.
+func (r *Reply) ControlReply(id string) bool { return r.Source == controlSource && r.ID == id }
+
+// openPartition fixes where a partition is first read from.
+func (c *Core) openPartition(k *Control) {
+	if k.Partition == nil || c.byName[k.Partition.String()] != nil {
+		return
+	}
+	name := k.Partition.String()
+	p := &partition{name: name, shard: c.shardOf(name), dirty: true,
+		row: positionRow{Partition: *k.Partition, Next: k.From, Idle: true}}
+	c.partitions = append(c.partitions, p)
+	c.byName[name] = p
+}
+
+// PartitionShard says whose group reads a partition.
+func PartitionShard(p Partition, shards int) state.Shard { return state.ShardOf(p.String(), shards) }
+
+// applyGap accepts that a stretch of a partition is lost.
+func (c *Core) applyGap(k *Control) (code string) {
+	if k.Partition == nil {
+		return "partition_missing"
+	}
+	p := c.byName[k.Partition.String()]
+	switch {
+	case p == nil:
+		return "partition_unknown"
+	case k.From > p.row.Next || k.To <= p.row.Next:
+		return "gap_elsewhere"
+	}
+	p.row.Gap = fmt.Sprintf("[%d, %d) %s", p.row.Next, k.To, k.Reason)
+	p.row.Next, p.dirty = k.To, true
+	return ""
+}
+
+// redrive tries a dead letter again, once: it is taken away and its message
+// applied, which may dead-letter it anew.
+func (c *Core) redrive(k *Control, r *Reply) {
+	r.Outcome = OutcomeRefused
+	shard, ok := DeadLetterShard(k.DeadLetter)
+	if !ok || int(shard) >= c.cfg.Shards+c.cfg.Groups || c.groupOf(shard) != c.cfg.Group {
+		r.Code = "dead_letter_unknown"
+		return
+	}
+	cell := c.deadCell(shard)
+	d, ok := cell.Get(tabDead, k.DeadLetter).(*operators.DeadLetter)
+	switch {
+	case !ok:
+		r.Code = "dead_letter_unknown"
+		return
+	case d.External && (k.Event == nil || k.Event.Offset != d.Cause.Offset || k.Event.Index != d.Cause.Index):
+		r.Code = "event_missing"
+		return
+	case !d.External && d.Port == 0:
+		r.Code = "not_redrivable"
+		return
+	}
+	cell.Delete(tabDead, d.ID)
+	h := c.deadHead(shard)
+	h.Count--
+	c.deadLetters--
+	cell.Set(tabDeadHead, "", &h, 0)
+	r.Outcome = OutcomeApplied
+	replies, records := len(c.out.Replies), len(c.out.Records)
+	duplicates := c.count(origin(&Message{Cause: d.Cause, TopicID: d.TopicID})).Duplicates
+	c.again(shard, d, k.Event)
+	c.out.Replies = c.out.Replies[:replies] // the redrive's own reply stands for them
+	if c.count(origin(&Message{Cause: d.Cause, TopicID: d.TopicID})).Duplicates > duplicates {
+		r.Outcome = OutcomeDuplicate
+	}
+	for _, out := range c.out.Records[records:] {
+		if again, ok := out.Payload.Value.(*operators.DeadLetter); ok {
+			r.Outcome, r.DeadLetter, r.Code = OutcomeDeadLetter, again.ID, again.Code
+			return
+		}
+	}
+}
+
+// again applies the message of a dead letter.
+func (c *Core) again(shard state.Shard, d *operators.DeadLetter, e *operators.Event) {
+	m := &Message{Kind: KindEvent, Port: d.Port, Key: d.Key, Time: d.Cause.Time, Cause: d.Cause, TopicID: d.TopicID,
+		Payload: d.Payload}
+	switch {
+	case d.External:
+		m.Kind = KindPrimary
+		c.count(origin(m)).DeadLetters--
+		input, key, code := c.resolve(e)
+		if code != "" {
+			c.refuse(shard, m, e, code)
+			return
+		}
+		m.Time, m.Port, m.Key, m.Payload = e.Time, uint64(input.Port.ID), key, e.Payload
+		m.Cause.Source, m.Cause.ID, m.Cause.Time = e.Source, e.ID, e.Time
+		if to := c.shardOf(key); c.local(shard, to) {
+			c.primary(input, to, m)
+		} else {
+			c.toLane(shard, to, m)
+		}
+	case c.plan.Timer(uint32(d.Port)) != nil:
+		c.timerAgain(shard, d)
+	case c.inputOf(uint32(d.Port)) != nil && d.Cause.Topic == "" && d.Cause.ID != "":
+		m.Kind = KindPrimary
+		c.count(apiOrigin).DeadLetters--
+		c.message(shard, m)
+	default:
+		c.message(shard, m)
+	}
+}
+
+// timerAgain makes the call of a timer that failed.
+func (c *Core) timerAgain(shard state.Shard, d *operators.DeadLetter) {
+	port := c.plan.Timer(uint32(d.Port))
+	t := &dueTimer{due: c.group.LogTime, set: &dueRow{Cause: d.Cause, TopicID: d.TopicID},
+		at: timerAt{shard: shard, stage: state.StageID(state.IDOf(port.Stage)), port: port.ID, key: d.Key}}
+	if len(d.Fields) > 0 {
+		t.at.id = d.Fields[0].Value
+	}
+	if err := c.callTimer(t, port); err != nil {
+		c.failedTimer(t, port, operators.CodeOf(err))
+	}
+	c.run()
+}
