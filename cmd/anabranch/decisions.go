@@ -79,12 +79,20 @@ func (r *decisionReader) seekEnd(ctx context.Context) error {
 	return nil
 }
 
-// run hands out decisions until ctx ends.
+// readAgain is how long the reader waits when Kafka is away.
+const readAgain = 500 * time.Millisecond
+
+// run hands out decisions until ctx ends. While Kafka is away it waits.
 func (r *decisionReader) run(ctx context.Context, fn func(d *decision)) error {
 	for ctx.Err() == nil {
 		fetches, err := r.fetcher.Poll(ctx)
-		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("read %s: %w", r.topic, err)
+		if err != nil {
+			// The node says once that Kafka is away, and reads again as well.
+			select {
+			case <-ctx.Done():
+			case <-time.After(readAgain):
+			}
+			continue
 		}
 		for _, f := range fetches {
 			if f.Err != nil {

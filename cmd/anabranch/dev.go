@@ -10,6 +10,8 @@ import (
 	"os"
 	"runtime/debug"
 	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,12 +94,21 @@ func runDev(ctx context.Context, f *devFlags, out, errs io.Writer) (err error) {
 		debug.SetMemoryLimit(devMemory)
 	}
 	d := &dev{flags: f, out: out, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))}
-	defer func() { err = errors.Join(err, d.close()) }()
+	defer func() { err = d.oneFault(errors.Join(err, d.close())) }()
 	if err := d.open(ctx); err != nil {
 		return err
 	}
 	d.banner()
 	return d.run(ctx)
+}
+
+// oneFault says a full disk in one line: every part complains about it in its
+// own words.
+func (d *dev) oneFault(err error) error {
+	if err == nil || d.dir == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+		return err
+	}
+	return fmt.Errorf("data directory %s: %w; free some and start again, nothing that was decided is lost", d.dir.Path, syscall.ENOSPC)
 }
 
 func (d *dev) onClose(fn func() error) { d.closers = append(d.closers, fn) }

@@ -4,12 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"anabranch.dev/connectors"
-	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/sim"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
-	"anabranch.dev/state/codec"
 	"anabranch.dev/topology"
 )
 
@@ -270,7 +267,6 @@ func (p *reports) Declare(d *operators.Declaration) {
 // bank is the workload.
 type bank struct {
 	plan  *topology.Plan
-	codec state.Codec
 	left  int
 	n     int
 	old   []sim.Input
@@ -288,7 +284,7 @@ func newReplay(moves int) *bank {
 func (b *bank) marks(at state.Time, emit func(sim.Input)) {
 	for _, t := range b.Topics() {
 		for p := range t.Partitions {
-			emit(sim.Input{Topic: t.Alias, Partition: p, Value: sim.Mark(at)})
+			emit(sim.Input{Topic: t.Alias, Partition: p, Mark: at})
 		}
 	}
 }
@@ -314,14 +310,13 @@ func newBank(moves int) *bank {
 	if err != nil {
 		panic(err)
 	}
-	return &bank{plan: plan, codec: codec.New(), left: moves}
+	return &bank{plan: plan, left: moves}
 }
 
 func (b *bank) Plan() *topology.Plan { return b.plan }
 func (b *bank) Topics() []sim.Topic {
 	return []sim.Topic{{Alias: "limits", Partitions: 1}, {Alias: "moves", Partitions: 3}}
 }
-func (b *bank) Decoder() connectors.Decoder { return bankDecoder{b.codec} }
 
 func (b *bank) Produce(r *rand.Rand, now state.Time, emit func(sim.Input)) bool {
 	if b.n == 0 {
@@ -329,7 +324,7 @@ func (b *bank) Produce(r *rand.Rand, now state.Time, emit func(sim.Input)) bool 
 		if b.clock != 0 {
 			at = b.clock
 		}
-		emit(sim.Input{Topic: "limits", Value: b.record("limit.set", "l-1", at, &limit{Name: "all", Most: 100})})
+		emit(sim.Input{Topic: "limits", Events: b.record("limit.set", "l-1", at, &limit{Name: "all", Most: 100})})
 	}
 	n := 1 + r.IntN(8)
 	if r.IntN(8) == 0 {
@@ -369,7 +364,7 @@ func (b *bank) one(r *rand.Rand, now state.Time, emit func(sim.Input)) {
 	at := now - state.Time(r.Int64N(int64(state.Second)))
 	switch r.IntN(12) {
 	case 0:
-		in.Value = []byte("rubbish")
+		in.Events = []operators.Event{{Reject: &operators.Reject{Code: "not_json"}}}
 	case 1:
 		if len(b.old) > 0 {
 			in = b.old[r.IntN(len(b.old))]
@@ -382,11 +377,13 @@ func (b *bank) one(r *rand.Rand, now state.Time, emit func(sim.Input)) {
 		in.Command = b.event("money.moved", id, at, m)
 		in.Answer, in.Key = m.Amount != 17, m.From
 	case 3:
-		in.Value = b.record("money.lost", id, at, m)
+		in.Events = b.record("money.lost", id, at, m)
 	case 4:
-		in.Value = b.record("audit.asked", id, at, &balance{Account: m.From})
+		in.Events = b.record("audit.asked", id, at, &balance{Account: m.From})
+	case 5: // two events in one record
+		in.Events = append(b.record("money.moved", id, at, m), b.record("money.moved", id+"b", at, m)...)
 	default:
-		in.Value = b.record("money.moved", id, at, m)
+		in.Events = b.record("money.moved", id, at, m)
 		b.old = append(b.old, in)
 	}
 	emit(in)
@@ -398,26 +395,8 @@ func (b *bank) event(kind, id string, at state.Time, payload state.Visitable) *o
 	return &operators.Event{Source: "test", ID: id, Type: kind, Time: at, Payload: state.Nested{Value: payload}}
 }
 
-func (b *bank) record(kind, id string, at state.Time, payload state.Visitable) []byte {
-	bytes, err := b.codec.Append(nil, core.Level, b.event(kind, id, at, payload))
-	if err != nil {
-		panic(err)
-	}
-	return bytes
-}
-
-type bankDecoder struct{ codec state.Codec }
-
-func (d bankDecoder) Decode(_ string, r *connectors.RawRecord, emit func(operators.Event)) operators.Mark {
-	if mark, ok := sim.ParseMark(r); ok {
-		return mark
-	}
-	var e operators.Event
-	if err := d.codec.Decode(r.Value, &e); err != nil {
-		e = operators.Event{Reject: &operators.Reject{Code: "undecodable"}}
-	}
-	emit(e)
-	return operators.Mark{}
+func (b *bank) record(kind, id string, at state.Time, payload state.Visitable) []operators.Event {
+	return []operators.Event{*b.event(kind, id, at, payload)}
 }
 
 // checkBank: no money is made or lost, and nothing stays pending.

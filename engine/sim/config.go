@@ -7,7 +7,6 @@ import (
 	"sort"
 	"strings"
 
-	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
@@ -74,7 +73,8 @@ type Input struct {
 	After     state.Time // produced this much later
 	Topic     string     // alias
 	Partition int
-	Value     []byte
+	Events    []operators.Event // of one record; an event with a Reject is what bad bytes decode to
+	Mark      state.Time        // instead of events: nothing before it follows in the partition
 	Command   *operators.Event
 	Answer    bool   // the client waits for a decision
 	Key       string // a command's primary key
@@ -84,7 +84,6 @@ type Input struct {
 type Workload interface {
 	Plan() *topology.Plan
 	Topics() []Topic
-	Decoder() connectors.Decoder
 	// Produce brings in a little more at a time, until it returns false.
 	Produce(r *rand.Rand, now state.Time, emit func(Input)) (more bool)
 	// Delivered shows a record that a consumer has read, so that the world

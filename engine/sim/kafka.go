@@ -8,6 +8,7 @@ import (
 	"anabranch.dev/engine/leader"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
+	"anabranch.dev/state/codec"
 )
 
 // kafka is the simulated broker: input partitions, and output topics behind
@@ -73,7 +74,11 @@ func (k *kafka) produce(in Input) {
 			p.end += 1 + k.w.rng.Int64N(3)
 			k.w.count("hole in an input")
 		}
-		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: in.Value})
+		value, err := k.w.codec.Append(nil, core.Level, &core.Range{Time: in.Mark, Events: in.Events})
+		if err != nil {
+			k.w.failf("encode input: %w", err)
+		}
+		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: value})
 		p.end++
 		if k.w.rng.IntN(6) == 0 {
 			p.records = append(p.records, connectors.RawRecord{Offset: p.end, Control: true})
@@ -85,6 +90,22 @@ func (k *kafka) produce(in Input) {
 		return
 	}
 	k.w.failf("workload: no partition %d of topic %q", in.Partition, in.Topic)
+}
+
+// decoder reads records as produce writes them: an input is in the log's own
+// encoding. What real bytes can do to a decoder is tested in connectors/wire.
+type decoder struct{ codec *codec.Codec }
+
+func (d decoder) Decode(_ string, r *connectors.RawRecord, emit func(operators.Event)) operators.Mark {
+	var in core.Range
+	if err := d.codec.Decode(r.Value, &in); err != nil {
+		emit(operators.Event{Reject: &operators.Reject{Code: "undecodable"}})
+		return operators.Mark{}
+	}
+	for i := range in.Events {
+		emit(in.Events[i])
+	}
+	return operators.Mark{Time: in.Time}
 }
 
 // commit moves the last stable offset on and wakes whoever reads.
@@ -182,7 +203,7 @@ func (rd *reader) fetch() {
 	alias := p.partition.Topic
 	w.after(w.between(20, 3*state.Millisecond), func() {
 		if rd.l.alive && rd.l.tenure != nil {
-			b := leader.Decode(w.workload.Decoder(), alias, &f)
+			b := leader.Decode(decoder{w.codec}, alias, &f)
 			rd.l.tenure.Intake.Fetched(b, rd.l.now())
 			rd.l.drive()
 		}

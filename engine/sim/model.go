@@ -1,9 +1,6 @@
 package sim
 
 import (
-	"fmt"
-
-	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
@@ -16,7 +13,7 @@ func (w *world) decode(p *partition, i int) (events []operators.Event) {
 	if r.Control {
 		return nil
 	}
-	w.workload.Decoder().Decode(p.partition.Topic, r, func(e operators.Event) {
+	decoder{w.codec}.Decode(p.partition.Topic, r, func(e operators.Event) {
 		e.Offset, e.Index = r.Offset, int64(len(events))
 		events = append(events, e)
 	})
@@ -173,12 +170,12 @@ func (w *world) lostIn(c *core.Core, e *core.Entry) (lost []operators.Event) {
 
 // applyUnique applies an entry of one message unless it was applied before; then
 // an event that nobody knows stands in for it, so that time and position move
-// all the same.
+// all the same. Workloads don't repeat records of several events.
 func (m *model) applyUnique(e *core.Entry, seen map[string]bool) {
 	var event *operators.Event
 	for i := range e.Items {
 		switch it := &e.Items[i]; {
-		case it.Range != nil && len(it.Range.Events) > 0:
+		case it.Range != nil && len(it.Range.Events) == 1:
 			event = &it.Range.Events[0]
 		case it.Command != nil:
 			event = &it.Command.Event
@@ -228,15 +225,4 @@ func (w *world) compare(what string, g *group, m *model) {
 			w.failf("close view: %w", err)
 		}
 	}
-}
-
-// Mark is the value of a record that says that nothing before a time follows;
-// a workload's decoder may use it.
-func Mark(t state.Time) []byte { return fmt.Appendf(nil, "mark %d", int64(t)) }
-
-// ParseMark reads what Mark wrote.
-func ParseMark(r *connectors.RawRecord) (operators.Mark, bool) {
-	var t int64
-	_, err := fmt.Sscanf(string(r.Value), "mark %d", &t)
-	return operators.Mark{Time: state.Time(t)}, err == nil
 }

@@ -40,7 +40,7 @@ type change struct {
 
 const (
 	entryBytes = 64      // what an entry without changes counts
-	hurryBytes = 1 << 20 // waiting bytes at which gathering more is no use
+	hurryBytes = 8 << 20 // waiting bytes at which gathering more is no use
 )
 
 func newQueue(limit int64) *queue {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	batchBytes  = 1 << 20 // entries are gathered into one batch up to here
+	batchBytes  = 8 << 20 // entries are gathered into one batch up to here
 	maxFlushes  = 2       // flushes under way at which the writer waits
 	maxSublevel = 24      // sublevels of L0 at which the writer waits for compactions
 )
