@@ -93,7 +93,7 @@ func runDev(ctx context.Context, f *devFlags, out, errs io.Writer) (err error) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(devMemory)
 	}
-	d := &dev{flags: f, out: out, log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	d := &dev{flags: f, out: out, log: slog.New(newLineLog(errs))}
 	defer func() { err = d.oneFault(errors.Join(err, d.close())) }()
 	if err := d.open(ctx); err != nil {
 		return err

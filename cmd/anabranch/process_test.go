@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -317,22 +318,65 @@ func TestDevPortTaken(t *testing.T) {
 	}
 }
 
-// A cluster can run on a broker of its own process; when the broker goes away,
-// it waits, and goes on when it is back.
+// A cluster can run on a broker of its own process. While the broker is away it
+// waits, saying so in a line, and goes on when it is back.
 func TestDevOnKafka(t *testing.T) {
 	data := t.TempDir()
 	broker := start(t, nil, "kafka", "--data", data, "--port", "19092")
 	address := broker.wait(`Kafka on ([0-9.:]+)`)
+	_, port, _ := strings.Cut(address, ":")
 	d := startDev(t, nil, "--kafka", address)
 	d.wait(firstDecision)
 	if d.kafka != address {
 		t.Errorf("dev says its Kafka is %s; want %s", d.kafka, address)
+	}
+	broker.kill()
+	d.wait(`inputs wait for kafka`)
+	seen := strings.Count(d.output(), "\n")
+	broker = start(t, nil, "kafka", "--data", data, "--port", port)
+	broker.wait(`Kafka on ([0-9.:]+)`)
+	d.wait(`(?s)(?:.*\n){` + strconv.Itoa(seen+1) + `}.*(allocated|failed)`)
+	if n := strings.Count(d.output(), "inputs wait for kafka"); n != 1 {
+		t.Errorf("dev says %d times that Kafka is away; want once:\n%s", n, d.output())
 	}
 	if code := d.interrupt(); code != exitDone {
 		t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.output())
 	}
 	if code := broker.interrupt(); code != exitDone {
 		t.Errorf("kafka: exit code %d:\n%s", code, broker.output())
+	}
+}
+
+// A full disk ends the process with one line, and loses nothing.
+func TestDevFullDisk(t *testing.T) {
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=96m"); err != nil {
+		t.Skipf("a small file system can't be mounted: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	d := startDev(t, nil, "--data", filepath.Join(disk, "data"))
+	d.wait(firstDecision)
+	before := d.status().Groups[0].Applied
+	filler, err := os.Create(filepath.Join(disk, "filler"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := make([]byte, 1<<16); err == nil; {
+		_, err = filler.Write(block)
+	}
+	if code := d.end(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if got := regexp.MustCompile(`(?m)^anabranch: .*$`).FindAllString(d.output(), -1); len(got) != 1 || !strings.Contains(got[0], "no space left on device") {
+		t.Errorf("says %q; want one line about the full disk:\n%s", got, d.output())
+	}
+	if err := errors.Join(filler.Close(), os.Remove(filler.Name())); err != nil {
+		t.Fatal(err)
+	}
+	d = startDev(t, nil, "--data", filepath.Join(disk, "data"))
+	d.wait(firstDecision)
+	if after := d.status().Groups[0].Applied; after < before {
+		t.Errorf("applied = %d after a full disk; want at least %d", after, before)
 	}
 }
 

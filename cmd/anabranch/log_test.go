@@ -1,0 +1,28 @@
+package main
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestLineLogDoesNotRepeat(t *testing.T) {
+	var out strings.Builder
+	l := newLineLog(&out)
+	now := time.Now()
+	l.now = func() time.Time { return now }
+	log := slog.New(l).With("group", 0)
+	for range 3 {
+		log.Warn("inputs wait for kafka", "err", "connection\nrefused")
+		log.Info("never shown")
+	}
+	if got := out.String(); strings.Count(got, "\n") != 1 || !strings.HasSuffix(got, "warn: inputs wait for kafka; group 0; connection; refused\n") {
+		t.Errorf("output = %q; want one line", got)
+	}
+	now = now.Add(repeatAfter)
+	log.Warn("inputs wait for kafka")
+	if got := out.String(); strings.Count(got, "\n") != 2 {
+		t.Errorf("output = %q; want it said again after %v", got, repeatAfter)
+	}
+}
