@@ -152,7 +152,7 @@ func (k *call) Emit(out *operators.OutPort, key string, e state.Visitable) strin
 			k.abort(operators.CodeRecordTooLarge)
 		}
 		if !sink.Conflated {
-			ef.number, ef.id = k.core.nextNumber(k.cell, k.stage, k.shard, key)
+			ef.number, ef.id = k.core.nextNumber(k.cell, k.stage, k.shard, sink.Topic, key)
 		}
 	}
 	k.effect(ef)
@@ -238,20 +238,22 @@ func (c *Core) answer(e *effect) {
 	c.reply(Reply{Source: source, ID: id, Outcome: OutcomeAnswer, Answer: e.id})
 }
 
-// nextNumber gives the next gapless number of a record key and its decision id.
-func (c *Core) nextNumber(cell state.Cell, stage *topology.Stage, shard state.Shard, key string) (uint64, string) {
+// nextNumber gives the next number of a record key, gapless on its topic, and
+// its decision id.
+func (c *Core) nextNumber(cell state.Cell, stage *topology.Stage, shard state.Shard, topic, key string) (uint64, string) {
 	var n numberRow
-	if row, ok := cell.Get(tabNumber, key).(*numberRow); ok {
-		n = *row
+	row := topic + "\x00" + key
+	if last, ok := cell.Get(tabNumber, row).(*numberRow); ok {
+		n = *last
 	}
 	n.Last++
-	cell.Set(tabNumber, key, &n, 0)
-	return n.Last, c.decisionID(shard, stage.Name, key, n.Last)
+	cell.Set(tabNumber, row, &n, 0)
+	return n.Last, c.decisionID(shard, stage.Name, row, n.Last)
 }
 
 // decisionID is deterministic and says where to look: "d-", the shard and the
-// hour of log time in hex, then 80 bits of a hash over incarnation, stage, key
-// and number.
+// hour of log time in hex, then 80 bits of a hash over incarnation, stage, topic
+// and key, and number.
 func (c *Core) decisionID(shard state.Shard, stage, key string, number uint64) string {
 	buf := make([]byte, 0, 96)
 	buf = binary.BigEndian.AppendUint64(buf, c.cfg.Incarnation)

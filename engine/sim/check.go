@@ -74,7 +74,7 @@ func (k *kafka) drop(p *partition, start int64) {
 
 // check judges a cluster at rest.
 func (w *world) check(checkers []Checker) {
-	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records}
+	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records, GroupOf: w.groupOf, Counts: w.report.Counts}
 	for _, g := range w.groups {
 		for _, r := range g.replicas {
 			if err := r.store.Verify(); err != nil {

@@ -100,6 +100,10 @@ type Final struct {
 	Plan    *topology.Plan
 	Records []*operators.Record // all output that a read_committed consumer sees, in order
 	Groups  []FinalGroup
+	// GroupOf is the placement of shards.
+	GroupOf func(state.Shard) int
+	// Counts are the report's: a checker may add its own.
+	Counts map[string]int64
 	// Lost events were gone from their topic before they could be read.
 	Lost []operators.Event
 }
@@ -139,9 +143,9 @@ func (r *Report) Add(o *Report) {
 
 // Missing lists what never happened in the runs summed up: over a set of seeds,
 // a fault that was not tried proves nothing. groups says which paths there are.
-func (r *Report) Missing(groups int) []string {
+func (r *Report) Missing(groups int, also ...string) []string {
 	var missing []string
-	for _, name := range rare(groups) {
+	for _, name := range append(rare(groups), also...) {
 		if r.Counts[name] == 0 {
 			missing = append(missing, name)
 		}

@@ -11,7 +11,7 @@ func rare(groups int) []string {
 	names := []string{
 		"crash", "leader crashed", "restart from snapshot", "restart from nothing",
 		"log replayed over a newer store", "leader changed", "deposed leader goes on",
-		"replica stalled", "snapshot", "proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit",
+		"replica stalled", "broker away", "snapshot", "proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit",
 		"range refused", "partition assigned anew", "partition paused", "fetch lost", "offset out of range", "back-pressure",
 		"control record", "hole in an input", "gap accepted", "duplicate event", "dead letter", "command answered", "command retried",
 		"sink opened", "sink fenced", "sink could not be opened", "transaction failed", "outcome unknown: committed",
@@ -52,6 +52,9 @@ func (w *world) fault() {
 		}
 	case n < 14:
 		g.elect()
+	case n < 15:
+		w.count("broker away")
+		w.kafka.away = w.now + w.between(0, 2*state.Second)
 	case n < 18:
 		w.count("replica stalled")
 		r.stalled = w.now + w.between(0, state.Second)
@@ -79,7 +82,7 @@ func (w *world) heal() {
 		return
 	}
 	w.tracef("healed")
-	w.healed = w.now
+	w.healed, w.kafka.away = w.now, 0
 	for _, g := range w.groups {
 		for _, r := range g.replicas {
 			r.stalled = 0

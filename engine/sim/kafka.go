@@ -20,6 +20,7 @@ type kafka struct {
 	firsts   map[string]bool
 	outputs  []*output // one per group
 	records  []*operators.Record
+	away     state.Time // no output is taken until then
 }
 
 // partition is one input partition.

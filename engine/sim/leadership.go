@@ -47,7 +47,7 @@ func (l *leadership) begin() {
 	g, c := l.r.g, l.r.core
 	l.tenure = leader.New(leader.Config{
 		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: leader.GapSkip, Slots: slots, Incarnation: 1,
-		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 30},
+		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20},
 	}, leader.Read(c, g.shards))
 	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
 	for _, p := range l.w.kafka.inputs {

@@ -45,7 +45,7 @@ func (l *leadership) initSlot(out *output, slot int, from int64) {
 		switch {
 		case l.r.life != life:
 			return // the process is gone
-		case l.w.chance(60):
+		case l.w.chance(60), l.w.now < l.w.kafka.away:
 			l.w.count("sink could not be opened")
 			l.opened(leader.Progress{}, errBroker)
 		case slot == slots:
@@ -104,7 +104,7 @@ func (l *leadership) send(op leader.Op) {
 	l.w.after(l.w.between(200, 4*state.Millisecond), func() {
 		back := l.w.between(50, state.Millisecond)
 		switch {
-		case l.w.chance(60):
+		case l.w.chance(60), l.w.now < l.w.kafka.away:
 			l.w.count("transaction failed")
 			answer(back, 0, errBroker)
 		case l.w.chance(40):

@@ -120,6 +120,9 @@ func (s *Store) pebbleOptions() *pebble.Options {
 			},
 		},
 	}
+	// Rows of a cell share a prefix, which Pebble would take for old versions
+	// of one key and keep apart, at the price of a buffer per row block.
+	o.Experimental.EnableValueBlocks = func() bool { return false }
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

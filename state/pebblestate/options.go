@@ -26,7 +26,7 @@ type Options struct {
 	HotBytes   int64         // decoded rows kept in memory, about; default 512 MiB
 	QueueBytes int64         // rows waiting to be written; Commit blocks above it; default 32 MiB
 	CacheBytes int64         // Pebble's cache of blocks; default 32 MiB
-	FlushBytes int64         // written before a flush; default 1/32 of HotBytes, 4 to 32 MiB
+	FlushBytes int64         // written before a flush; default 1/32 of HotBytes, 16 to 32 MiB
 	FlushEvery time.Duration // longest time from a write to its flush; default 5 s
 	Gather     time.Duration // how long the writer waits for more to write at once; default 2 ms
 }
@@ -60,7 +60,7 @@ func (o Options) withDefaults() Options {
 	o.HotBytes = cmp.Or(o.HotBytes, 512*mib)
 	o.QueueBytes = cmp.Or(o.QueueBytes, 32*mib)
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32*mib)
-	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/32, 4*mib), 32*mib))
+	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/32, 16*mib), 32*mib))
 	o.FlushEvery = cmp.Or(o.FlushEvery, 5*time.Second)
 	o.Gather = cmp.Or(o.Gather, 2*time.Millisecond)
 	if o.FS == nil {

@@ -38,7 +38,7 @@ type Load struct {
 	left   int // things still to happen
 	n      int // things that happened
 	opened bool
-	repeat []sim.Input        // records that may come again
+	repeat []sim.Input          // records that may come again
 	placed []*event.OrderPlaced // orders, for checks and for what follows them
 	orders map[string]*event.OrderPlaced
 }
@@ -99,7 +99,7 @@ func (l *Load) open(r *rand.Rand, now state.Time, emit func(sim.Input)) {
 			Price: 5 * state.One, Currency: "EUR", SafetyStock: int64(i % 2)}, 0)
 		for p := range places {
 			l.send(emit, retail.TopicStock, "stock.counted", now, &event.StockCounted{SKU: sku(i), Location: place(p),
-				Quantity: r.Int64N(5), Document: fmt.Sprintf("open-%d-%d", i, p)}, 0)
+				Quantity: r.Int64N(9), Document: fmt.Sprintf("open-%d-%d", i, p)}, 0)
 		}
 	}
 }
