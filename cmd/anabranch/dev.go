@@ -26,8 +26,30 @@ import (
 	"anabranch.dev/internal/assembly"
 )
 
-// devMemory is what the Go runtime tries to stay below in dev.
-const devMemory = 220 << 20
+// What the Go runtime tries to stay below: the sample shop's system stays small,
+// one that is given real work may take more before collecting gets in its way.
+const (
+	sampleMemory = 220 << 20
+	workMemory   = 1 << 30
+)
+
+// gcPercent trades memory for less collecting: state is many small rows that
+// live long.
+const gcPercent = 400
+
+// limitMemory applies what the environment does not set itself.
+func limitMemory(f *devFlags) {
+	limit := int64(sampleMemory)
+	if f.noSample || f.clock == node.ClockReplay {
+		limit = workMemory
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(limit)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
 
 // started is when this process began, as near as we can tell.
 var started = time.Now()
@@ -90,9 +112,7 @@ type dev struct {
 }
 
 func runDev(ctx context.Context, f *devFlags, out, errs io.Writer) (err error) {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(devMemory)
-	}
+	limitMemory(f)
 	d := &dev{flags: f, out: out, log: slog.New(newLineLog(errs))}
 	defer func() { err = d.oneFault(errors.Join(err, d.close())) }()
 	if err := d.open(ctx); err != nil {

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/sim"
+	"anabranch.dev/topology/retail/simload"
+)
+
+type simFlags struct {
+	seeds, seed uint64
+	first       uint64
+	groups      []int
+	things      int
+	clock       string
+}
+
+func newSim() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "sim",
+		Short: "Run whole simulated clusters, one per seed, and check every invariant",
+		Long: `Each seed is a cluster of three replicas per group with a shop on it, in one
+goroutine: crashes, deposed leaders, lost and doubled messages, fenced sinks and
+unknown outcomes, all drawn from the seed. A seed that breaks an invariant is
+named with the command that replays it; the exit code is then 3.
+
+--seed replays one run and prints its trace.`,
+		Example: `  anabranch sim --seeds 200
+  anabranch sim --seed 17 --groups 2`,
+		Args: cobra.NoArgs,
+	}
+	var f simFlags
+	cmd.Flags().Uint64Var(&f.seeds, "seeds", 100, "how many seeds per number of groups")
+	cmd.Flags().Uint64Var(&f.first, "first", 1, "the first of them")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "replay this one and print its trace")
+	cmd.Flags().IntSliceVar(&f.groups, "groups", []int{1, 2}, "numbers of groups to simulate")
+	cmd.Flags().IntVar(&f.things, "things", 80, "how much happens in the shop of each seed")
+	cmd.Flags().StringVar(&f.clock, "clock", string(core.ClockWall), "wall or replay, which runs with one group")
+	out := addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if f.clock != string(core.ClockWall) && f.clock != string(core.ClockReplay) {
+			return usagef("--clock %q is neither wall nor replay", f.clock)
+		}
+		if f.clock == string(core.ClockReplay) && !cmd.Flags().Changed("groups") {
+			f.groups = []int{1}
+		}
+		if f.seeds == 0 || f.things < 1 {
+			return usagef("--seeds and --things must be above 0")
+		}
+		if f.seed != 0 {
+			return f.replay(cmd.OutOrStdout())
+		}
+		return f.run(cmd, *out)
+	}
+	return cmd
+}
+
+// one runs one seed.
+func (f *simFlags) one(seed uint64, groups int, trace io.Writer) (*sim.Report, error) {
+	load, err := simload.New(f.things)
+	if err != nil {
+		return nil, err
+	}
+	return sim.Run(sim.Config{Seed: seed, Groups: groups, Clock: core.Clock(f.clock), Trace: trace}, load, load.Check)
+}
+
+// replay prints the traces of one seed.
+func (f *simFlags) replay(w io.Writer) error {
+	for _, groups := range f.groups {
+		report, err := f.one(f.seed, groups, w)
+		if report != nil {
+			say(w, "seed %d, groups %d: trace %016x, tables %s\n%s", f.seed, groups, report.Trace, report.Tables, report)
+		}
+		if err := found(err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// found turns a broken invariant into what a check found.
+func found(err error) error {
+	var failure *sim.Failure
+	if errors.As(err, &failure) {
+		return &foundError{failure.Error()}
+	}
+	return err
+}
+
+// simResult sums the seeds up per number of groups.
+type simResult struct {
+	Groups  int              `json:"groups"`
+	Seeds   uint64           `json:"seeds"`
+	Entries int64            `json:"entries"`
+	Events  int64            `json:"events"`
+	Records int64            `json:"records"`
+	Virtual float64          `json:"virtual_seconds"`
+	Counts  map[string]int64 `json:"counts"`
+	Missing []string         `json:"missing"`
+}
+
+func (f *simFlags) run(cmd *cobra.Command, out format) error {
+	var results []simResult
+	bar := newProgress(cmd.ErrOrStderr(), "seeds", int64(f.seeds)*int64(len(f.groups)))
+	for _, groups := range f.groups {
+		var total sim.Report
+		for i := range f.seeds {
+			if err := cmd.Context().Err(); err != nil {
+				return err
+			}
+			report, err := f.one(f.first+i, groups, nil)
+			if err != nil {
+				bar.finish()
+				return found(err)
+			}
+			total.Add(report)
+			bar.set(bar.done + 1)
+		}
+		results = append(results, simResult{Groups: groups, Seeds: f.seeds, Entries: total.Entries, Events: total.Events, Records: total.Records,
+			Virtual: float64(total.Virtual) / 1e6, Counts: total.Counts, Missing: append([]string{}, total.Missing(groups, simload.Rare()...)...)})
+	}
+	bar.finish()
+	if err := out.showValue(cmd.OutOrStdout(), results, func(w io.Writer) error { return simTables(w, results) }); err != nil {
+		return err
+	}
+	return enough(results)
+}
+
+// fewSeeds is up to how many seeds it is no finding that a rare path was never
+// taken.
+const fewSeeds = 100
+
+// enough finds fault kinds that were never tried: then the seeds prove little.
+func enough(results []simResult) error {
+	for _, r := range results {
+		if r.Seeds >= fewSeeds && len(r.Missing) > 0 {
+			return &foundError{fmt.Sprintf("%d seeds with %s never had: %v", r.Seeds, count(r.Groups, "group"), r.Missing)}
+		}
+	}
+	return nil
+}
+
+func simTables(w io.Writer, results []simResult) error {
+	t := newTable("GROUPS", "SEEDS", "ENTRIES", "EVENTS", "RECORDS", "VIRTUAL TIME", "BROKEN INVARIANTS")
+	numbers(t, "GROUPS", "SEEDS", "ENTRIES", "EVENTS", "RECORDS", "VIRTUAL TIME")
+	for _, r := range results {
+		t.AppendRow(table.Row{r.Groups, r.Seeds, r.Entries, r.Events, r.Records, fmt.Sprintf("%.0f s", r.Virtual), "none"})
+	}
+	return render(w, t)
+}
