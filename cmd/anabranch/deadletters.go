@@ -125,8 +125,8 @@ func newDeadLettersRedrive() *cobra.Command {
 		Use:   "redrive ID…",
 		Short: "Try dead letters again, after their cause is mended",
 		Long: `Redrive reads the event again from its input topic, or takes the message kept
-with the dead letter, and applies it once. What fails again stays a dead letter;
-the exit code is then 1.`,
+with the dead letter, and applies it once. What fails again becomes a dead
+letter with a new id; the exit code is then 1.`,
 		Example: "  anabranch dead-letters redrive ID",
 		Args:    cobra.MinimumNArgs(1),
 	}
@@ -136,6 +136,7 @@ the exit code is then 1.`,
 			ID      string `json:"id"`
 			Outcome string `json:"outcome"`
 			Code    string `json:"code,omitempty"`
+			Again   string `json:"dead_letter,omitempty"` // its new id, if it failed again
 		}
 		var results []result
 		failed := 0
@@ -155,9 +156,9 @@ the exit code is then 1.`,
 			}
 		}
 		err := out.showValue(cmd.OutOrStdout(), results, func(w io.Writer) error {
-			t := newTable("ID", "OUTCOME", "CODE")
+			t := newTable("ID", "OUTCOME", "CODE", "NEW ID")
 			for _, r := range results {
-				t.AppendRow(table.Row{r.ID, r.Outcome, r.Code})
+				t.AppendRow(table.Row{r.ID, r.Outcome, r.Code, r.Again})
 			}
 			return render(w, t)
 		})

@@ -17,10 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"anabranch.dev/cmd/anabranch/internal/sample"
-	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/httpapi"
-	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/connectors/kafka/embedded"
 	"anabranch.dev/engine/node"
 	"anabranch.dev/internal/assembly"
@@ -185,69 +182,6 @@ func (d *dev) openDir() error {
 	return nil
 }
 
-// openKafka starts the broker, or looks whether the named one is there.
-func (d *dev) openKafka(ctx context.Context) error {
-	plan, err := assembly.Plan()
-	if err != nil {
-		return err
-	}
-	if d.flags.kafka == "" {
-		d.broker, err = embedded.Start(embedded.Config{DataDir: d.dir.Broker(), Port: embedded.DefaultPort, Topics: assembly.BrokerTopics(plan)})
-		if err != nil {
-			return err
-		}
-		d.onClose(d.broker.Close)
-		d.brokers = []string{d.broker.Addr()}
-	} else {
-		d.brokers = []string{d.flags.kafka}
-		if err := ensureTopics(ctx, d.brokers, assembly.KafkaTopics(plan)); err != nil {
-			return err
-		}
-	}
-	d.decisions, err = newDecisionReader(d.brokers, assembly.TopicNames()["allocations"])
-	if err != nil {
-		return err
-	}
-	d.onClose(d.decisions.close)
-	return d.decisions.seekEnd(ctx)
-}
-
-func ensureTopics(ctx context.Context, brokers []string, topics []kafka.Topic) error {
-	admin, err := kafka.NewAdmin(kafka.Config{Brokers: brokers})
-	if err != nil {
-		return usagef("--kafka: %w", err)
-	}
-	defer admin.Close()
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	if err := admin.Ping(ctx); err != nil {
-		return fmt.Errorf("broker %s: not reachable: %w; check --kafka, or leave it out for the embedded broker", brokers[0], err)
-	}
-	if err := keepPartitions(ctx, admin, topics); err != nil {
-		return fmt.Errorf("broker %s: %w", brokers[0], err)
-	}
-	if err := admin.Ensure(ctx, topics); err != nil {
-		return fmt.Errorf("broker %s: %w", brokers[0], err)
-	}
-	return nil
-}
-
-// keepPartitions wants of a topic that is there as many partitions as it has.
-func keepPartitions(ctx context.Context, admin *kafka.Admin, topics []kafka.Topic) error {
-	names := make([]string, len(topics))
-	for i, t := range topics {
-		names[i] = t.Name
-	}
-	present, err := admin.Describe(ctx, names)
-	if err != nil {
-		return err
-	}
-	for _, info := range present {
-		topics[slices.Index(names, info.Name)].Partitions = info.Partitions
-	}
-	return nil
-}
-
 // run runs all parts until ctx ends or one of them fails, then stops them in
 // order: the shop and the API before the node, the node before the broker.
 func (d *dev) run(ctx context.Context) error {
@@ -295,50 +229,4 @@ func (d *dev) serve(ctx context.Context) error {
 		return err
 	}
 	return httpapi.Serve(ctx, d.listener, handler, d.log)
-}
-
-// trade starts the screen and the sample shop.
-func (d *dev) trade(clients *errgroup.Group, ctx context.Context) error {
-	screen := newScreen(d.out, d.flags.quiet)
-	decided := screen.show
-	if !d.flags.noSample && d.flags.clock == node.ClockWall {
-		producer, err := kafka.NewProducer(kafka.Config{Brokers: d.brokers})
-		if err != nil {
-			return err
-		}
-		d.onClose(func() error { producer.Close(); return nil })
-		shop, err := sample.New(sampleSender(producer, d.node.Topics), d.stockKnown, d.dir.Sample())
-		if err != nil {
-			return err
-		}
-		decided = func(e *decision) {
-			screen.show(e)
-			if e.Type == typeReleased {
-				shop.Released(e.Order)
-			} else {
-				shop.Decided(e.Order, e.Attempt, e.Lines)
-			}
-		}
-		clients.Go(func() error { return shop.Run(ctx) })
-	}
-	clients.Go(func() error { return d.decisions.run(ctx, decided) })
-	return nil
-}
-
-// stockKnown waits until the node knows stock of an SKU.
-func (d *dev) stockKnown(ctx context.Context, sku string) error {
-	question := d.node.Plan.Query("inventory", "stock").NewQuestion
-	again := time.NewTicker(10 * time.Millisecond)
-	defer again.Stop()
-	for {
-		_, _, err := d.node.Ask(ctx, "inventory", "stock", sku, question(), connectors.Linearizable)
-		if err == nil || !errors.Is(err, connectors.ErrNotFound) && !errors.Is(err, connectors.ErrUnavailable) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-again.C:
-		}
-	}
 }

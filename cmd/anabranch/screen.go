@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +14,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"golang.org/x/term"
 
-	"anabranch.dev/cmd/anabranch/internal/sample"
-	"anabranch.dev/connectors"
-	"anabranch.dev/connectors/kafka"
-	"anabranch.dev/connectors/wire"
 	"anabranch.dev/engine/node"
-	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
 )
 
@@ -166,15 +160,4 @@ func listenNear(address string) (l net.Listener, taken string, err error) {
 		}
 	}
 	return nil, "", fmt.Errorf("--http %s: %w; name another address", address, err)
-}
-
-// sampleSender produces the shop's events as JSON.
-func sampleSender(p *kafka.Producer, topics map[string]string) sample.Send {
-	return func(ctx context.Context, topic, key string, e *operators.Event) error {
-		value, err := wire.MarshalEvent(e)
-		if err != nil {
-			return err
-		}
-		return p.Produce(ctx, connectors.OutRecord{Topic: topics[topic], Key: []byte(key), Value: value}, kafka.AnyPartition)
-	}
 }

@@ -40,7 +40,7 @@ named with the command that replays it; the exit code is then 3.
 	cmd.Flags().Uint64Var(&f.first, "first", 1, "the first of them")
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "replay this one and print its trace")
 	cmd.Flags().IntSliceVar(&f.groups, "groups", []int{1, 2}, "numbers of groups to simulate")
-	cmd.Flags().IntVar(&f.things, "things", 80, "how much happens in the shop of each seed")
+	cmd.Flags().IntVar(&f.things, "things", simload.Things, "how much happens in the shop of each seed")
 	cmd.Flags().StringVar(&f.clock, "clock", string(core.ClockWall), "wall or replay, which runs with one group")
 	out := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -63,11 +63,7 @@ named with the command that replays it; the exit code is then 3.
 
 // one runs one seed.
 func (f *simFlags) one(seed uint64, groups int, trace io.Writer) (*sim.Report, error) {
-	load, err := simload.New(f.things)
-	if err != nil {
-		return nil, err
-	}
-	return sim.Run(sim.Config{Seed: seed, Groups: groups, Clock: core.Clock(f.clock), Trace: trace}, load, load.Check)
+	return simload.Run(sim.Config{Seed: seed, Groups: groups, Clock: core.Clock(f.clock), Trace: trace}, f.things)
 }
 
 // replay prints the traces of one seed.

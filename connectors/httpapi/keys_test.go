@@ -7,7 +7,8 @@ import (
 
 func TestKeyMemory(t *testing.T) {
 	k := newKeyMemory()
-	if !k.Claim("a", []byte("1")) || !k.Claim("a", []byte("1")) || k.Claim("a", []byte("2")) {
+	first := k.Claim("a", []byte("1"))
+	if again := k.Claim("a", []byte("1")); !first || !again || k.Claim("a", []byte("2")) {
 		t.Error("a key must go with one body only")
 	}
 	k.Forget("a")

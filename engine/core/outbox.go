@@ -181,6 +181,7 @@ func (c *Core) flushConflated() {
 // left.
 func (c *Core) flushShard(shard state.Shard, limit int) (flushed int, more bool) {
 	cell := c.conflateCell(shard)
+	limit = min(limit, cell.Count(tabConflate))
 	rows := make([]string, 0, limit)
 	latest := make([]*conflateRow, 0, limit)
 	cell.Scan(tabConflate, "", "", func(row string, v state.Visitable) bool {

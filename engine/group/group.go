@@ -26,7 +26,9 @@ type Group struct {
 	snaps *raftlog.Snapshots
 	layer *layer
 	trans *raft.NetworkTransport
-	raft  *raft.Raft
+	raft  *raft.Raft // set before joined is
+
+	joined atomic.Bool
 
 	started time.Time // wall time that the clock counts from, monotonically
 
@@ -219,8 +221,12 @@ func (g *Group) startRaft() error {
 			return err
 		}
 	}
-	g.raft, err = raft.NewRaft(conf, fsm{g}, g.log, g.log, g.snaps, g.trans)
-	return err
+	if g.raft, err = raft.NewRaft(conf, fsm{g}, g.log, g.log, g.snaps, g.trans); err != nil {
+		g.raft = nil
+		return err
+	}
+	g.joined.Store(true)
+	return nil
 }
 
 func (g *Group) raftConfig(logger hclog.Logger) *raft.Config {

@@ -81,8 +81,8 @@ func TestRestart(t *testing.T) {
 			}
 			decision := first.add("20", "a", 1).Decision
 			killed := copyDir(t, cfg.Dir)
-			first.mustEnd()
 			expectTotals(t, b, "a", 21)
+			first.mustEnd()
 
 			for _, dir := range []string{cfg.Dir, killed} {
 				cfg := config(t, dir, b)
@@ -99,8 +99,8 @@ func TestRestart(t *testing.T) {
 				if err != nil || stage != "tally" || key != "a" {
 					t.Errorf("FindDecision = %s, %s, %v; want tally, a", stage, key, err)
 				}
-				r.mustEnd()
 				expectTotals(t, b, "a", 21)
+				r.mustEnd()
 			}
 		})
 	}
@@ -240,8 +240,8 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("sum after a full disk = %d; want 10", got)
 	}
 	r.add("lost", "a", 1)
-	r.mustEnd()
 	expectTotals(t, b, "a", 11)
+	r.mustEnd()
 }
 
 func TestDamagedLogIsRefused(t *testing.T) {
@@ -309,8 +309,8 @@ func TestHaltAndSkip(t *testing.T) {
 	}
 	eventually(t, "leader after the skip", r.Leading)
 	r.add("2", "a", 1)
-	r.mustEnd()
 	expectTotals(t, b, "a", 2)
+	r.mustEnd()
 }
 
 // TestDeliveryOnce has transactions fail, and succeed without anybody knowing.
@@ -360,8 +360,8 @@ func TestManyAtOnce(t *testing.T) {
 	if last, err := r.log.LastIndex(); err != nil || last >= 20*each {
 		t.Errorf("%d entries for %d commands, %v; want them batched", last, 20*each, err)
 	}
-	r.mustEnd()
 	expectTotals(t, b, "a", 20*each)
+	r.mustEnd()
 }
 
 func TestRejectedBecomesDeadLetter(t *testing.T) {

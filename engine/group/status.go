@@ -52,7 +52,7 @@ func (g *Group) voters() []raft.ServerID {
 func (g *Group) Status(ctx context.Context) (Status, error) {
 	var s Status
 	s.Group, s.Role = g.cfg.Core.Group, "stopped"
-	if g.raft == nil || g.stopped() {
+	if !g.joined.Load() || g.stopped() {
 		return s, nil
 	}
 	_, err := g.read(func() error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -106,6 +107,7 @@ type image struct {
 // finds everything acknowledged, in a log that takes further entries.
 func TestCrashAnywhere(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
+	var mu sync.Mutex // guards images and rnd: segments are rotated in the background
 	var images []image
 	fs, meta := newMemFS(), newMemMeta()
 	var acked atomic.Uint64
@@ -115,6 +117,8 @@ func TestCrashAnywhere(t *testing.T) {
 			if op == OpRead || op == OpOpen {
 				return nil
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			for _, how := range []crash{killed, powerLost, torn} {
 				images = append(images, image{fs.clone(how, rnd), meta.clone(), how, acked.Load(), fmt.Sprintf("%s %s", op, name)})
 			}
@@ -137,10 +141,12 @@ func TestCrashAnywhere(t *testing.T) {
 	}
 	for n, im := range images {
 		st, _ := im.meta.Load("")
-		before, opening := len(st.Segments), true
+		before := len(st.Segments)
+		var opening atomic.Bool
+		opening.Store(true)
 		o := Options{Dir: "d", FS: im.fs, Meta: im.meta, SegmentBytes: 1 << 10, Boot: otherBoot,
 			Fault: func(op Op, name string) error {
-				if opening && op == OpWrite && strings.HasSuffix(name, ".wal") {
+				if opening.Load() && op == OpWrite && strings.HasSuffix(name, ".wal") {
 					mended++
 				}
 				return nil
@@ -152,7 +158,7 @@ func TestCrashAnywhere(t *testing.T) {
 		if st, _ = im.meta.Load(""); before > 0 && len(st.Segments) > before {
 			sealedTails++
 		}
-		opening = false
+		opening.Store(false)
 		o.Fault = nil
 		checkEntries(t, l, 1, im.acked)
 		last, _ := l.LastIndex()
@@ -175,23 +181,23 @@ func TestCrashAnywhere(t *testing.T) {
 func TestMemoryDurability(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs, meta := newMemFS(), newMemMeta()
-		syncs := 0
+		var syncs atomic.Int64
 		o := Options{Dir: "d", FS: fs, Meta: meta, Durability: Memory, Boot: someBoot,
 			Fault: func(op Op, name string) error {
 				if op == OpSync && strings.HasSuffix(name, ".wal") {
-					syncs++
+					syncs.Add(1)
 				}
 				return nil
 			}}
 		l := open(t, o)
 		appendEntries(t, l, 1, 50)
-		if l.Synced() != 0 || syncs != 0 {
-			t.Fatalf("synced %d with %d syncs at once; want none", l.Synced(), syncs)
+		if l.Synced() != 0 || syncs.Load() != 0 {
+			t.Fatalf("synced %d with %d syncs at once; want none", l.Synced(), syncs.Load())
 		}
 		synctest.Wait()
 		pulse(t, syncDelay)
-		if l.Synced() != 50 || syncs != 1 {
-			t.Fatalf("synced %d with %d syncs after the delay; want 50 with 1", l.Synced(), syncs)
+		if l.Synced() != 50 || syncs.Load() != 1 {
+			t.Fatalf("synced %d with %d syncs after the delay; want 50 with 1", l.Synced(), syncs.Load())
 		}
 		// The mark covers what is synced, not what is committed.
 		appendEntries(t, l, 51, 60)

@@ -80,10 +80,11 @@ func (k *Sink) Close() error {
 
 func (k *Sink) finish() error {
 	if k.pipe != nil {
-		if err := errors.Join(k.pipe.Close(), <-k.unpacked); err != nil {
+		err := errors.Join(k.pipe.Close(), <-k.unpacked)
+		k.pipe = nil
+		if err != nil {
 			return err
 		}
-		k.pipe = nil
 	}
 	files, err := listFiles(k.Dir())
 	if err != nil {

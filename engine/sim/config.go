@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"sort"
 	"strings"
 
@@ -23,6 +24,8 @@ type Config struct {
 	// Content seeds the workload; 0: as Seed. With the same content, other
 	// seeds let other things go wrong around the same input.
 	Content uint64
+	// Again is the command that runs this seed again, for messages.
+	Again string
 	// Trace receives one line per step, if set. Its hash is in the report
 	// anyway.
 	Trace io.Writer
@@ -43,6 +46,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Content == 0 {
 		c.Content = c.Seed
+	}
+	if c.Again == "" {
+		c.Again = fmt.Sprintf("anabranch sim --seed %d --groups %d", c.Seed, c.Groups)
 	}
 	return c
 }
@@ -118,6 +124,7 @@ type FinalGroup struct {
 type Report struct {
 	Seed    uint64
 	Groups  int
+	Clock   core.Clock
 	Counts  map[string]int64 // faults and rare paths by name
 	Entries int64
 	Events  int64
@@ -135,6 +142,7 @@ func (r *Report) Add(o *Report) {
 	for name, n := range o.Counts {
 		r.Counts[name] += n
 	}
+	r.Clock = o.Clock
 	r.Entries += o.Entries
 	r.Events += o.Events
 	r.Records += o.Records
@@ -146,7 +154,7 @@ func (r *Report) Add(o *Report) {
 func (r *Report) Missing(groups int, also ...string) []string {
 	var missing []string
 	for _, name := range append(rare(groups), also...) {
-		if r.Counts[name] == 0 {
+		if r.Counts[name] == 0 && !(r.Clock == core.ClockReplay && slices.Contains(wallOnly, name)) {
 			missing = append(missing, name)
 		}
 	}
@@ -172,10 +180,8 @@ func (r *Report) String() string {
 
 // Failure is a run that broke an invariant.
 type Failure struct {
-	Seed   uint64
-	Groups int
-	Clock  core.Clock
-	Errs   []error
+	Again string // the command that shows it again
+	Errs  []error
 }
 
 // Error names what broke and the command that shows it again.
@@ -188,11 +194,7 @@ func (f *Failure) Error() string {
 		}
 		fmt.Fprintf(&b, "%v\n", err)
 	}
-	fmt.Fprintf(&b, "replay with: anabranch sim --seed %d --groups %d", f.Seed, f.Groups)
-	if f.Clock == core.ClockReplay {
-		b.WriteString(" --clock replay")
-	}
-	return b.String()
+	return b.String() + "replay with: " + f.Again
 }
 
 // Unwrap returns what broke.

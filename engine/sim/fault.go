@@ -5,6 +5,10 @@ import (
 	"anabranch.dev/state"
 )
 
+// wallOnly can't happen under the replay clock: it has no commands, loses nothing
+// to retention and has one entry in flight.
+var wallOnly = []string{"command answered", "command retried", "offset out of range", "gap accepted", "range refused", "race"}
+
 // rare lists the faults and rare paths that must have happened over a set of
 // seeds.
 func rare(groups int) []string {

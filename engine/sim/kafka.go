@@ -71,8 +71,8 @@ func (k *kafka) produce(in Input) {
 		if p.partition.Topic != in.Topic || p.partition.Partition != int64(in.Partition) {
 			continue
 		}
-		if k.w.rng.IntN(10) == 0 {
-			p.end += 1 + k.w.rng.Int64N(3)
+		if k.w.content.IntN(10) == 0 {
+			p.end += 1 + k.w.content.Int64N(3)
 			k.w.count("hole in an input")
 		}
 		value, err := k.w.codec.Append(nil, core.Level, &core.Range{Time: in.Mark, Events: in.Events})
@@ -81,7 +81,7 @@ func (k *kafka) produce(in Input) {
 		}
 		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: value})
 		p.end++
-		if k.w.rng.IntN(6) == 0 {
+		if k.w.content.IntN(6) == 0 {
 			p.records = append(p.records, connectors.RawRecord{Offset: p.end, Control: true})
 			p.end++
 			k.w.count("control record")

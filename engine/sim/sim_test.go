@@ -17,7 +17,8 @@ var (
 )
 
 func config(seed uint64, groups int) sim.Config {
-	return sim.Config{Seed: seed, Groups: groups}
+	return sim.Config{Seed: seed, Groups: groups,
+		Again: fmt.Sprintf("go test ./engine/sim -run 'TestSeeds/%d' -seed %d", groups, seed)}
 }
 
 // TestSeeds runs the bank over seeds; every fault and rare path must have

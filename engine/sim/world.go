@@ -94,7 +94,7 @@ func Run(cfg Config, workload Workload, checkers ...Checker) (*Report, error) {
 	w.report.Trace = w.hash.Sum64()
 	w.report.Virtual = w.now - epoch
 	if len(w.errs) > 0 {
-		return w.report, &Failure{Seed: cfg.Seed, Groups: cfg.Groups, Clock: cfg.Clock, Errs: w.errs}
+		return w.report, &Failure{Again: cfg.Again, Errs: w.errs}
 	}
 	return w.report, nil
 }
@@ -103,7 +103,7 @@ func newWorld(cfg Config, workload Workload) *world {
 	w := &world{cfg: cfg, workload: workload, plan: workload.Plan(), now: epoch, codec: codec.New(), hash: xxhash.New(), lost: map[string]int64{},
 		rng:     rand.New(rand.NewPCG(cfg.Seed, 1)),
 		content: rand.New(rand.NewPCG(cfg.Content, 2)),
-		report:  &Report{Seed: cfg.Seed, Groups: cfg.Groups, Counts: map[string]int64{}}}
+		report:  &Report{Seed: cfg.Seed, Groups: cfg.Groups, Clock: cfg.Clock, Counts: map[string]int64{}}}
 	w.tables = core.Tables(w.plan)
 	w.kafka = newKafka(w)
 	w.clients.w = w

@@ -131,11 +131,17 @@ func (a *attempt) findPlaces() {
 // claimedCovers makes sure that a place with claimed parts is among the places.
 const claimedCovers = 1 << 30
 
+// usualPlaces is room for the places of most orders.
+const usualPlaces = 16
+
 func (a *attempt) cover(location string, units int64) {
 	k, seen := a.index[location]
 	if !seen {
 		k = len(a.places)
 		a.index[location] = k
+		if a.places == nil {
+			a.places = make([]placeInfo, 0, usualPlaces)
+		}
 		a.places = append(a.places, placeInfo{location: location})
 	}
 	a.places[k].covers += units

@@ -22,6 +22,8 @@ func (a *attempt) explain(result *choice) DecisionRow {
 		Policy:   event.PolicyRef{Name: policy.NameAllocation, Version: a.policy.Version},
 		Compared: result.compared, Pruned: result.pruned,
 	}
+	row.Plans = make([]PlanCost, 0, len(result.plans))
+	row.Places = make([]PlaceTerms, 0, min(len(a.places), maxExplainedPlaces))
 	for i := range result.plans {
 		pl := &result.plans[i]
 		cost := PlanCost{Unfilled: a.wanted() - pl.filled, Total: pl.cost}

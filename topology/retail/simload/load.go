@@ -40,7 +40,7 @@ type Load struct {
 	opened bool
 	repeat []sim.Input          // records that may come again
 	placed []*event.OrderPlaced // orders, for checks and for what follows them
-	orders map[string]*event.OrderPlaced
+	clock  state.Time           // event time under the replay clock, else 0
 }
 
 // New makes a shop in which this many things happen.
@@ -49,7 +49,18 @@ func New(things int) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Load{plan: plan, left: things, orders: map[string]*event.OrderPlaced{}}, nil
+	return &Load{plan: plan, left: things}, nil
+}
+
+// NewReplay makes a shop for the replay clock: what its topics contain does not
+// depend on when they are read, and marks say how far event time is.
+func NewReplay(things int) (*Load, error) {
+	l, err := New(things)
+	if err != nil {
+		return nil, err
+	}
+	l.clock = 1_700_000_000 * state.Second
+	return l, nil
 }
 
 // Plan implements sim.Workload.
@@ -63,6 +74,15 @@ func (l *Load) Topics() []sim.Topic {
 
 // Produce implements sim.Workload.
 func (l *Load) Produce(r *rand.Rand, now state.Time, emit func(sim.Input)) bool {
+	if l.clock != 0 {
+		now = l.clock
+		l.clock += state.Time(r.Int64N(int64(20 * state.Second)))
+		ordered := emit
+		emit = func(in sim.Input) {
+			in.After = 0 // its place in the partition is content
+			ordered(in)
+		}
+	}
 	if !l.opened {
 		l.opened = true
 		l.open(r, now, emit)
@@ -76,7 +96,24 @@ func (l *Load) Produce(r *rand.Rand, now state.Time, emit func(sim.Input)) bool 
 		l.n++
 		l.happen(r, now, emit)
 	}
+	if l.clock != 0 && (l.left == 0 || r.IntN(10) == 0) {
+		l.mark(emit)
+	}
 	return l.left > 0
+}
+
+// mark says in every partition that nothing before now follows; at the end, that
+// an hour passes in which nothing happens.
+func (l *Load) mark(emit func(sim.Input)) {
+	at := l.clock - 4*state.Second // events may be this late
+	if l.left == 0 {
+		at = l.clock + state.Hour
+	}
+	for _, t := range l.Topics() {
+		for p := range t.Partitions {
+			emit(sim.Input{Topic: t.Alias, Partition: p, Mark: at})
+		}
+	}
 }
 
 // open describes the places and products and counts what is there.
@@ -143,7 +180,11 @@ func (l *Load) key(kind string, payload state.Visitable) string {
 // happen lets one thing happen.
 func (l *Load) happen(r *rand.Rand, now state.Time, emit func(sim.Input)) {
 	at := now - state.Time(r.Int64N(int64(3*state.Second)))
-	switch n := r.IntN(20); {
+	n := r.IntN(20)
+	if l.clock != 0 && n == 17 { // no API
+		n = 18
+	}
+	switch {
 	case n < 9:
 		l.order(r, at, emit)
 	case n < 15:
@@ -171,8 +212,7 @@ func (l *Load) order(r *rand.Rand, at state.Time, emit func(sim.Input)) {
 			UnitPrice: 5 * state.One})
 	}
 	l.placed = append(l.placed, o)
-	l.orders[o.Order] = o
-	if r.IntN(4) == 0 {
+	if l.clock == 0 && r.IntN(4) == 0 {
 		l.n++
 		e := l.event("order.placed", at, o)
 		emit(sim.Input{Command: &e, Answer: true, Key: o.Order, After: later(r)})

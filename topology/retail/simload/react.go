@@ -14,7 +14,7 @@ import (
 // Delivered implements sim.Workload: the shop does something about a decision.
 func (l *Load) Delivered(rec *operators.Record, r *rand.Rand, now state.Time, emit func(sim.Input)) {
 	d, ok := rec.Payload.Value.(*event.AllocationDecided)
-	if !ok || rec.Type != "allocation.decided" {
+	if !ok || l.clock != 0 || rec.Type != "allocation.decided" {
 		return
 	}
 	parts := allocated(d)

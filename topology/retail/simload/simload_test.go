@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/sim"
 	"anabranch.dev/topology/retail/simload"
 )
@@ -15,6 +16,8 @@ var (
 	only  = flag.Uint64("seed", 0, "run only this seed and print its trace")
 )
 
+// TestShop runs seeds as `anabranch sim` does. Every fault and rare path must
+// have happened at least once.
 func TestShop(t *testing.T) {
 	for _, groups := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d groups", groups), func(t *testing.T) {
@@ -27,11 +30,7 @@ func TestShop(t *testing.T) {
 					}
 					cfg.Trace = os.Stdout
 				}
-				load, err := simload.New(80)
-				if err != nil {
-					t.Fatal(err)
-				}
-				report, err := sim.Run(cfg, load, load.Check)
+				report, err := simload.Run(cfg, simload.Things)
 				if err != nil {
 					t.Fatalf("seed %d: %v", seed, err)
 				}
@@ -45,18 +44,48 @@ func TestShop(t *testing.T) {
 	}
 }
 
+// TestReplay: under the replay clock the operators' rows are a function of what
+// the topics contain, whatever goes wrong while they are read (V12).
+func TestReplay(t *testing.T) {
+	for seed := uint64(1); seed <= *seeds/4+1; seed++ {
+		var tables string
+		for run := range uint64(2) {
+			report, err := simload.Run(sim.Config{Seed: seed + run<<32, Content: seed, Clock: core.ClockReplay}, simload.Things)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			if report.Counts["allocation.decided"] == 0 {
+				t.Fatalf("seed %d: nothing was decided", seed)
+			}
+			if run > 0 && report.Tables != tables {
+				t.Fatalf("seed %d: tables are %s under one run of trouble, %s under another", seed, tables, report.Tables)
+			}
+			tables = report.Tables
+		}
+	}
+}
+
 // TestRace: of two orders for the last two units one gets both, whatever the
 // order of arrival and wherever the keys live.
 func TestRace(t *testing.T) {
 	for _, groups := range []int{1, 2} {
+		var total sim.Report
 		for seed := uint64(1); seed <= *seeds*5; seed++ {
+			if *only != 0 && seed != *only {
+				continue
+			}
 			race, err := simload.NewRace()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := sim.Run(sim.Config{Seed: seed, Groups: groups}, race, race.Check); err != nil {
+			report, err := sim.Run(sim.Config{Seed: seed, Groups: groups}, race, race.Check)
+			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
+			total.Add(report)
+		}
+		if got, want := total.Counts["race"], int64(*seeds*5*9/10); got < want && *only == 0 {
+			t.Errorf("%d groups: only %d of %d seeds came to a race", groups, got, *seeds*5)
 		}
 	}
 }

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"anabranch.dev/cmd/anabranch/internal/sample"
+	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/kafka"
+	"anabranch.dev/connectors/wire"
+	"anabranch.dev/engine/node"
+	"anabranch.dev/operators"
+)
+
+// trade starts the screen and the sample shop.
+func (d *dev) trade(clients *errgroup.Group, ctx context.Context) error {
+	screen := newScreen(d.out, d.flags.quiet)
+	decided := screen.show
+	if !d.flags.noSample && d.flags.clock == node.ClockWall {
+		producer, err := kafka.NewProducer(kafka.Config{Brokers: d.brokers})
+		if err != nil {
+			return err
+		}
+		d.onClose(func() error { producer.Close(); return nil })
+		shop, err := sample.New(sampleSender(producer, d.node.Topics), d.stockKnown, d.dir.Sample())
+		if err != nil {
+			return err
+		}
+		decided = func(e *decision) {
+			screen.show(e)
+			if e.Type == typeReleased {
+				shop.Released(e.Order)
+			} else {
+				shop.Decided(e.Order, e.Attempt, e.Lines)
+			}
+		}
+		clients.Go(func() error { return shop.Run(ctx) })
+	}
+	clients.Go(func() error { return d.decisions.run(ctx, decided) })
+	return nil
+}
+
+// stockKnown waits until the node knows stock of an SKU.
+func (d *dev) stockKnown(ctx context.Context, sku string) error {
+	question := d.node.Plan.Query("inventory", "stock").NewQuestion
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		_, _, err := d.node.Ask(ctx, "inventory", "stock", sku, question(), connectors.Linearizable)
+		if err == nil || !errors.Is(err, connectors.ErrNotFound) && !errors.Is(err, connectors.ErrUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}
+
+// sampleSender produces the shop's events as JSON.
+func sampleSender(p *kafka.Producer, topics map[string]string) sample.Send {
+	return func(ctx context.Context, topic, key string, e *operators.Event) error {
+		value, err := wire.MarshalEvent(e)
+		if err != nil {
+			return err
+		}
+		return p.Produce(ctx, connectors.OutRecord{Topic: topics[topic], Key: []byte(key), Value: value}, kafka.AnyPartition)
+	}
+}

@@ -1,0 +1,9 @@
+// Package process runs the program as tests see it from outside: as a process
+// with arguments, lines of output, an exit code and an HTTP API.
+//
+// It is test support and imported by nothing else. Every process started is
+// ended by its own id when its test ends, however that comes about. Waiting is
+// for conditions, bounded by [Patience], never for a time.
+//
+// Start at [Main], then [StartDev].
+package process

@@ -1,0 +1,193 @@
+package process
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for what should come at once.
+const Patience = 30 * time.Second
+
+// binary is the program under test, built once by Main.
+var binary string
+
+// Main builds the program and runs the tests of a package. For TestMain.
+func Main(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "anabranch-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "anabranch")
+	if out, err := exec.Command("go", "build", "-o", binary, "anabranch.dev/cmd/anabranch").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// environment is the tests' own without the program's settings, which belong to
+// whoever runs the tests.
+func environment() []string {
+	var env []string
+	for _, e := range os.Environ() {
+		if !strings.HasPrefix(e, "ANABRANCH_") {
+			env = append(env, e)
+		}
+	}
+	return env
+}
+
+// Process is a running program.
+type Process struct {
+	Began time.Time
+	// Explain says what is the matter when something does not come.
+	Explain func() string
+
+	t    testing.TB
+	cmd  *exec.Cmd
+	done chan struct{} // closed when it has ended
+	more chan struct{} // told about a new line
+
+	mu    sync.Mutex // guards lines, errs
+	lines []string   // of both outputs
+	errs  []string   // of stderr alone
+}
+
+// Start runs the program with arguments.
+func Start(t testing.TB, args ...string) *Process {
+	t.Helper()
+	return StartIn(t, nil, args...)
+}
+
+// StartIn runs the program with more settings in its environment. Its output is
+// kept line by line.
+func StartIn(t testing.TB, env []string, args ...string) *Process {
+	t.Helper()
+	p := &Process{Began: time.Now(), Explain: func() string { return "" },
+		t: t, cmd: exec.Command(binary, args...), done: make(chan struct{}), more: make(chan struct{}, 1)}
+	p.cmd.Env = append(environment(), env...)
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	errs, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var readers sync.WaitGroup
+	readers.Go(func() { p.read(out, nil) })
+	readers.Go(func() { p.read(errs, &p.errs) })
+	go func() {
+		defer close(p.done)
+		readers.Wait()
+		_ = p.cmd.Wait() // the state says how it ended
+	}()
+	t.Cleanup(p.Kill)
+	return p
+}
+
+func (p *Process) read(from io.Reader, also *[]string) {
+	s := bufio.NewScanner(from)
+	s.Buffer(nil, 16<<20)
+	for s.Scan() {
+		p.mu.Lock()
+		p.lines = append(p.lines, s.Text())
+		if also != nil {
+			*also = append(*also, s.Text())
+		}
+		p.mu.Unlock()
+		select {
+		case p.more <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Pid is the process's id.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Output is what it has printed so far, on both outputs.
+func (p *Process) Output() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.lines, "\n")
+}
+
+// Errors is what it has printed so far on stderr.
+func (p *Process) Errors() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.errs, "\n")
+}
+
+// Wait waits for output that matches and returns its last group.
+func (p *Process) Wait(pattern string) string {
+	p.t.Helper()
+	re := regexp.MustCompile(`(?m)` + pattern)
+	timeout := time.After(Patience)
+	for {
+		if m := re.FindStringSubmatch(p.Output()); m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case <-p.more:
+		case <-p.done:
+			if m := re.FindStringSubmatch(p.Output()); m != nil {
+				return m[len(m)-1]
+			}
+			p.t.Fatalf("%v ended before %q:\n%s", p.cmd.Args[1:], pattern, p.Output())
+		case <-timeout:
+			p.t.Fatalf("%v: no %q in %v:\n%s\n%s", p.cmd.Args[1:], pattern, Patience, p.Output(), p.Explain())
+		}
+	}
+}
+
+// Done is closed when it has ended.
+func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Kill ends it at once, as kill -9 does.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended already
+	<-p.done
+}
+
+// End waits for the process to end by itself and returns its exit code.
+func (p *Process) End() int {
+	p.t.Helper()
+	return p.EndWithin(Patience)
+}
+
+// EndWithin is End with another bound, for long commands.
+func (p *Process) EndWithin(bound time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(bound):
+		p.t.Fatalf("%v does not end in %v:\n%s\n%s", p.cmd.Args[1:], bound, p.Output(), p.Explain())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Interrupt asks it to end, as Ctrl-C does, and returns its exit code.
+func (p *Process) Interrupt() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		p.t.Fatal(err)
+	}
+	return p.End()
+}

@@ -1,0 +1,302 @@
+// Package docs_test keeps what the documents say true: it reads their examples
+// and tables as a user would and holds them against the code.
+package docs_test
+
+import (
+	"encoding/json"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v4"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/wire"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/operators"
+	"anabranch.dev/operators/event"
+	"anabranch.dev/operators/policy"
+	"anabranch.dev/topology/retail"
+)
+
+// block is a fenced block of a document: the words behind the fence, and what
+// is in it.
+type block struct {
+	line int
+	info []string
+	text string
+}
+
+// blocks lists a document's fenced blocks whose info string begins with words.
+func blocks(t *testing.T, file string, words ...string) (found []block) {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var open *block
+	for i, line := range strings.Split(string(b), "\n") {
+		info, fence := strings.CutPrefix(line, "```")
+		switch {
+		case !fence && open != nil:
+			open.text += line + "\n"
+		case fence && open == nil:
+			open = &block{line: i + 1, info: strings.Fields(info)}
+		case fence:
+			if len(open.info) >= len(words) && slices.Equal(open.info[:len(words)], words) {
+				found = append(found, *open)
+			}
+			open = nil
+		}
+	}
+	if len(found) == 0 {
+		t.Fatalf("%s has no block marked %q", file, words)
+	}
+	return found
+}
+
+// decoder decodes with some key.
+func decoder(t *testing.T) *wire.Decoder {
+	t.Helper()
+	key, err := wire.ParseKey(strings.Repeat("5a", wire.MinKeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := wire.NewPseudonymiser(wire.Privacy{Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wire.NewDecoder(p)
+}
+
+// decode decodes one record that must hold one good event or a mark.
+func decode(t *testing.T, b block, headers ...connectors.Header) (e operators.Event, mark operators.Mark) {
+	t.Helper()
+	events := 0
+	mark = decoder(t).Decode("sales", &connectors.RawRecord{Value: []byte(b.text), Headers: headers},
+		func(one operators.Event) { e, events = one, events+1 })
+	if e.Reject != nil {
+		t.Errorf("line %d: refused: %s %v", b.line, e.Reject.Code, e.Reject.Fields)
+	}
+	if marks := len(b.info) > 1 && b.info[1] == "mark"; (mark.Time != 0) != marks || (events == 1) == marks {
+		t.Errorf("line %d: %d events, mark %v", b.line, events, mark.Time)
+	}
+	return e, mark
+}
+
+// Every input example decodes, and every type that the topology takes has one.
+func TestInputExamples(t *testing.T) {
+	plan, err := retail.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := map[string]bool{}
+	for _, in := range plan.Inputs {
+		missing[in.Type] = true
+	}
+	for _, b := range blocks(t, "topics.md", "json", "input") {
+		e, _ := decode(t, b)
+		delete(missing, e.Type)
+		if p, ok := e.Payload.Value.(*event.PolicyPublished); ok {
+			if faults := policy.Check(p); len(faults) > 0 {
+				t.Errorf("line %d: %v", b.line, faults)
+			}
+		}
+	}
+	for _, eventType := range slices.Sorted(maps.Keys(missing)) {
+		t.Errorf("topics.md has no example of %s", eventType)
+	}
+}
+
+func TestCloudEventsExamples(t *testing.T) {
+	for _, b := range blocks(t, "topics.md", "json", "structured") {
+		decode(t, b, connectors.Header{Key: "content-type", Value: []byte("application/cloudevents+json")})
+	}
+	for _, b := range blocks(t, "topics.md", "json", "binary") {
+		decode(t, b, connectors.Header{Key: "ce_id", Value: []byte("1")}, connectors.Header{Key: "ce_source", Value: []byte("test")},
+			connectors.Header{Key: "ce_type", Value: []byte(b.info[2])}, connectors.Header{Key: "ce_time", Value: []byte("2026-11-20T15:00:00Z")})
+	}
+	for _, b := range blocks(t, "topics.md", "json", "mark") {
+		decode(t, b)
+	}
+}
+
+// Every output example has exactly the fields that the encoder writes, at all
+// depths, and every output type has one.
+func TestOutputExamples(t *testing.T) {
+	plan, err := retail.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoder, err := wire.NewEncoder(wire.EncoderConfig{Cluster: "dev", Topics: retail.DefaultTopics(), Program: "dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := operators.Cause{Topic: retail.TopicSales, Time: 1}
+	samples := map[string]operators.Record{core.DeadLetterType: {Type: core.DeadLetterType}}
+	letter := samples[core.DeadLetterType]
+	letter.Payload.Value = &operators.DeadLetter{Cause: cause}
+	samples[core.DeadLetterType] = letter
+	for _, s := range plan.Sinks {
+		r := operators.Record{Type: s.Port.Name, Cause: cause}
+		r.Payload.Value = s.Port.New()
+		switch v := r.Payload.Value.(type) {
+		case *event.AllocationDecided:
+			v.Lines = []event.DecidedLine{{Parts: make([]event.Part, 1)}}
+		case *event.AllocationReleased:
+			v.Lines = []event.ReleasedLine{{Parts: make([]event.Part, 1)}}
+		}
+		samples[s.Port.Name] = r
+	}
+	missing := maps.Clone(samples)
+	delete(missing, "allocation.failed") // as allocation.decided
+	for _, b := range blocks(t, "topics.md", "json", "output") {
+		var got map[string]any
+		if err := json.Unmarshal([]byte(b.text), &got); err != nil {
+			t.Fatalf("line %d: %v", b.line, err)
+		}
+		eventType, _ := got["type"].(string)
+		sample, known := samples[eventType]
+		if !known {
+			t.Errorf("line %d: type %q goes out nowhere", b.line, eventType)
+			continue
+		}
+		delete(missing, eventType)
+		value, err := encoder.Value(&sample)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want map[string]any
+		if err := json.Unmarshal(value, &want); err != nil {
+			t.Fatal(err)
+		}
+		delete(got, "fields") // what is in it depends on the record
+		delete(want, "fields")
+		if g, w := shape("", got), shape("", want); !slices.Equal(g, w) {
+			t.Errorf("line %d: %s has the fields\n%v, want\n%v", b.line, eventType, g, w)
+		}
+		if id, _ := got["id"].(string); eventType != core.DeadLetterType {
+			if _, _, ok := core.ParseDecisionID(id); !ok {
+				t.Errorf("line %d: %q is no decision id", b.line, id)
+			}
+		}
+	}
+	for _, eventType := range slices.Sorted(maps.Keys(missing)) {
+		t.Errorf("topics.md has no example of %s", eventType)
+	}
+}
+
+// shape lists the paths of all fields of a JSON value; items of lists share one.
+func shape(at string, v any) (paths []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, one := range v {
+			paths = append(paths, at+"."+name)
+			paths = append(paths, shape(at+"."+name, one)...)
+		}
+	case []any:
+		for _, one := range v {
+			paths = append(paths, shape(at+"[]", one)...)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// The tables of codes name every code that the code has, and no other.
+func TestCodes(t *testing.T) {
+	b, err := os.ReadFile("topics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(b), "\n## Codes of dead letters\n")
+	if !ok {
+		t.Fatal("topics.md has no section about codes")
+	}
+	said := map[string]bool{"payload_undecodable": false} // has no constant
+	for line := range strings.Lines(section) {
+		if row, ok := strings.CutPrefix(line, "| `"); ok {
+			code, _, _ := strings.Cut(row, "`")
+			said[code] = false
+		}
+	}
+	for code, where := range codes(t, "../connectors/wire", "../operators") {
+		if _, ok := said[code]; !ok {
+			t.Errorf("topics.md says nothing of %s, of %s", code, where)
+		}
+		said[code] = true
+	}
+	for code, known := range said {
+		if !known && code != "payload_undecodable" {
+			t.Errorf("topics.md has code %s, which nothing gives", code)
+		}
+	}
+}
+
+// codes lists the string constants called Code… of all packages in folders.
+func codes(t *testing.T, folders ...string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, folder := range folders {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+			if err != nil {
+				return err
+			}
+			ast.Inspect(file, func(n ast.Node) bool {
+				spec, ok := n.(*ast.ValueSpec)
+				if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Code") {
+					return true
+				}
+				if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					if code, err := strconv.Unquote(lit.Value); err == nil {
+						found[code] = path
+					}
+				}
+				return true
+			})
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(found) < 40 {
+		t.Fatalf("only %d codes found: %v", len(found), found)
+	}
+	return found
+}
+
+// The policy that operating.md shows can be published.
+func TestPolicyExample(t *testing.T) {
+	for _, b := range blocks(t, "operating.md", "yaml", "policy") {
+		var doc map[string]any
+		if err := yaml.Unmarshal([]byte(b.text), &doc); err != nil {
+			t.Fatalf("line %d: %v", b.line, err)
+		}
+		maps.Copy(doc, map[string]any{"id": "1", "source": "test", "type": "policy.published", "time": "2026-11-20T15:00:00Z"})
+		body, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, _ := decode(t, block{line: b.line, text: string(body)})
+		p, ok := e.Payload.Value.(*event.PolicyPublished)
+		if !ok {
+			t.Fatalf("line %d: no policy", b.line)
+		}
+		if faults := policy.Check(p); len(faults) > 0 {
+			t.Errorf("line %d: %v", b.line, faults)
+		}
+	}
+}
