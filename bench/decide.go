@@ -67,13 +67,13 @@ type decideRun struct {
 	due   []time.Time // when each order was to arrive
 	first int         // first order after the warm-up
 
-	mu        sync.Mutex
-	latency   *hdrhistogram.Histogram // after the warm-up
-	seen      []uint8                 // deliveries per order
-	decided   int                     // distinct orders delivered
-	observed  int
-	last      time.Time
-	allDone   chan struct{}
+	mu       sync.Mutex
+	latency  *hdrhistogram.Histogram // after the warm-up
+	seen     []uint8                 // deliveries per order
+	decided  int                     // distinct orders delivered
+	observed int
+	last     time.Time
+	allDone  chan struct{}
 }
 
 // Decide measures an event in memory → its decision replicated, from encoded

@@ -19,9 +19,8 @@ type Workload struct {
 
 // shop makes the events of a workload as record bytes.
 type shop struct {
-	w       Workload
-	began   time.Time
-	baskets int
+	w     Workload
+	began time.Time
 }
 
 func (s *shop) marshal(body map[string]any, kind, id string) []byte {

@@ -15,6 +15,9 @@ type Store interface {
 	// Commit ends the entry: its changed rows go to the write-behind together
 	// with index. It blocks while the write-behind's queue is full.
 	Commit(index uint64)
+	// SetLevel says in which feature level's format rows are written from now
+	// on. It is 1 at first.
+	SetLevel(level uint8)
 	// Applied is the index of the last entry committed.
 	Applied() uint64
 	// Cells visits, in key order, every cell of a shard and stage until fn

@@ -28,7 +28,7 @@ func (b *Builder) Build() (*Plan, error) {
 	b.checkTables()
 	b.clocks()
 	b.topic(DeadLetterTopic, false)
-	for _, t := range b.topics {
+	for _, t := range b.topics { // sorted below: the order of the map does not matter
 		b.plan.Topics = append(b.plan.Topics, *t)
 	}
 	sort.Slice(b.plan.Topics, func(i, j int) bool { return b.plan.Topics[i].Alias < b.plan.Topics[j].Alias })
@@ -80,7 +80,7 @@ func (b *Builder) checkPorts() {
 	for _, i := range b.plan.Inputs {
 		fed[i.Port] = true
 	}
-	for out, ins := range b.plan.links {
+	for out, ins := range b.plan.links { // faults are sorted: the order of the map does not matter
 		for i, in := range ins {
 			if slices.Contains(ins[:i], in) {
 				b.faultf("port %s>%s: connected twice to %s<%s", out.Stage, out.Name, in.Stage, in.Name)

@@ -146,7 +146,7 @@ func (u *uci) rows(rows []row) error {
 		case r.invoice[0] == 'A':
 			s.Totals.BadRows++
 			err = s.add("sales", r.invoice, "account.adjusted", rowID(r), r.at, map[string]any{
-				"order": r.invoice, "sku": r.sku, "quantity": r.quantity, "unit_price": r.price, "currency": "GBP"})
+				"order": r.invoice, "currency": "GBP", "lines": lines([]*row{r})})
 		case r.invoice[0] == 'C':
 			err = u.cancellation(r)
 		case r.bad():

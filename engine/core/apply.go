@@ -92,6 +92,7 @@ func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
 	if e.Level > Level {
 		c.breach("level_unknown")
 	} else {
+		c.store.SetLevel(uint8(e.Level))
 		c.advance(e.Time)
 		for i := range e.Items {
 			c.item(&e.Items[i])

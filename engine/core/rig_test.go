@@ -73,8 +73,7 @@ func (o *tally) told(c operators.Context, e *told) error {
 	case "":
 		o.Counted.Emit(c, c.Key(), &row)
 	case "panic":
-		var m map[string]int
-		m["x"] = 1
+		panic("told to")
 	case "reject":
 		return operators.Rejectf("no_good", "told so")
 	case "again":

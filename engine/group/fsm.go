@@ -146,14 +146,15 @@ func (f fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.logBytes.Store(0)
-	return &snapshot{dir: dir, index: f.store.Applied(), wait: wait}, nil
+	return &snapshot{g: f.Group, dir: dir, index: f.store.Applied(), bytes: f.logBytes.Load(), wait: wait}, nil
 }
 
 // snapshot is a checkpoint on its way to the snapshot store.
 type snapshot struct {
+	g     *Group
 	dir   string
 	index uint64
+	bytes int64 // of log since the snapshot before
 	wait  func(ctx context.Context) (index uint64, err error)
 }
 
@@ -171,7 +172,11 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 	if !ok {
 		return fmt.Errorf("snapshot sink is a %T", sink)
 	}
-	return os.Rename(s.dir, k.Dir())
+	if err := os.Rename(s.dir, k.Dir()); err != nil {
+		return err
+	}
+	s.g.logBytes.Add(-s.bytes)
+	return nil
 }
 
 // Release implements raft.FSMSnapshot.

@@ -250,7 +250,7 @@ func (g *Group) raftConfig(logger hclog.Logger) *raft.Config {
 }
 
 // soloTimeout is Raft's timeout in a group of one voter.
-const soloTimeout = 20 * time.Millisecond
+const soloTimeout = 100 * time.Millisecond
 
 // Run serves until ctx ends, then stops in order. It returns nil after an
 // orderly stop and else the fault that stopped the replica. The group is closed

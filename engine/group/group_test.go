@@ -165,6 +165,27 @@ func TestSnapshotAndTruncation(t *testing.T) {
 	}
 }
 
+func TestSnapshotWhenDue(t *testing.T) {
+	cfg := config(t, t.TempDir(), &broker{})
+	cfg.SnapshotBytes = 2 << 10
+	r := start(t, cfg)
+	for i := range 50 {
+		r.add(fmt.Sprint(i), "a", 1)
+	}
+	newest := func() uint64 { index, _ := r.snaps.Newest(); return index }
+	eventually(t, "a snapshot", func() bool { return newest() > 0 })
+	before := newest()
+	for i := range 50 {
+		r.add(fmt.Sprint(100+i), "a", 1)
+	}
+	eventually(t, "the next snapshot", func() bool { return newest() > before })
+	eventually(t, "one snapshot on disk", func() bool {
+		entries, err := os.ReadDir(filepath.Join(cfg.Dir, "snapshots"))
+		return err == nil && len(entries) == 1
+	})
+	r.mustEnd()
+}
+
 func TestRestoreFromStream(t *testing.T) {
 	b := &broker{}
 	r := start(t, config(t, t.TempDir(), b))

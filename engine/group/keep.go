@@ -33,18 +33,15 @@ func (g *Group) keep(ctx context.Context) {
 			g.fail("log", fmt.Errorf("log mark: %w", err))
 			return
 		}
-		if g.logBytes.Load() < g.cfg.SnapshotBytes && g.appliedIndex.Load() < taken+g.cfg.SnapshotEntries {
-			continue
+		due := g.logBytes.Load() >= g.cfg.SnapshotBytes || g.appliedIndex.Load() >= taken+g.cfg.SnapshotEntries
+		if !due || g.halted.Load() || g.appliedIndex.Load() < g.restored.Load() {
+			continue // the last: the log is still being replayed
 		}
-		switch err := g.Snapshot(); {
-		case err == nil:
-			taken, _ = g.snaps.Newest()
-		case g.stopped() || ctx.Err() != nil:
-			return
-		default:
+		if err := g.Snapshot(); err != nil && !g.stopped() && ctx.Err() == nil {
 			// The log stays longer; nothing is lost by that.
 			g.cfg.Log.Warn("no snapshot", "group", g.cfg.Core.Group, "err", err)
 		}
+		taken, _ = g.snaps.Newest()
 	}
 }
 

@@ -88,6 +88,7 @@ type Config struct {
 
 // StoreOptions say which state to open.
 type StoreOptions struct {
+	Group     int
 	Dir       string
 	Tables    []*state.Table
 	HotMemory int64

@@ -42,7 +42,7 @@ func Open(cfg Config) (*Node, error) {
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
-	cfg.Metrics.Watch(n.scrape)
+	cfg.Metrics.Watch("node", n.scrape)
 	return n, nil
 }
 
@@ -112,7 +112,7 @@ func (n *Node) groupConfig(id int) group.Config {
 		},
 		Shards: n.shardsOf(id), Durability: raftlog.Durability(cfg.Durability),
 		OpenStore: func(dir string) (group.Store, error) {
-			return cfg.OpenStore(StoreOptions{Dir: dir, Tables: tables, HotMemory: cfg.HotMemory / int64(cfg.Groups)})
+			return cfg.OpenStore(StoreOptions{Group: id, Dir: dir, Tables: tables, HotMemory: cfg.HotMemory / int64(cfg.Groups)})
 		},
 		NewSink: func() (connectors.Sink, error) {
 			return cfg.NewSink(SinkOptions{Cluster: cfg.Cluster, Incarnation: n.dir.Incarnation, Group: id, Groups: cfg.Groups})

@@ -13,9 +13,11 @@ func TestHandler(t *testing.T) {
 	g.Decided(300 * time.Microsecond)
 	g.Record("allocation.decided")
 	g.DeadLetter("late")
-	r.Watch(func(emit Emit) {
-		emit("anabranch_outbox_records", "Records not yet in Kafka.", Gauge, 7, "group", "2")
-	})
+	for _, v := range []float64{5, 7} {
+		r.Watch("outbox", func(emit Emit) {
+			emit("anabranch_outbox_records", "Records not yet in Kafka.", Gauge, v, "group", "2")
+		})
+	}
 	w := httptest.NewRecorder()
 	r.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	body := w.Body.String()

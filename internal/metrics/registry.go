@@ -1,7 +1,9 @@
 package metrics
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +18,7 @@ type Registry struct {
 	groups groupVectors
 
 	mu       sync.Mutex // guards watchers
-	watchers []func(emit Emit)
+	watchers map[string]func(emit Emit)
 }
 
 // Emit reports one value at a scrape. Labels are names and values in turn.
@@ -32,7 +34,7 @@ const (
 
 // New makes a registry with the process's own metrics in it.
 func New() *Registry {
-	r := &Registry{reg: prometheus.NewRegistry()}
+	r := &Registry{reg: prometheus.NewRegistry(), watchers: map[string]func(emit Emit){}}
 	r.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	r.groups.register(r.reg)
 	r.reg.MustRegister(scrape{r})
@@ -46,11 +48,12 @@ func (r *Registry) Handler() http.Handler {
 	}))
 }
 
-// Watch has fn asked at each scrape. fn must not block for long.
-func (r *Registry) Watch(fn func(emit Emit)) {
+// Watch has fn asked at each scrape, instead of an earlier one with the same
+// name. fn must not block for long.
+func (r *Registry) Watch(name string, fn func(emit Emit)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.watchers = append(r.watchers, fn)
+	r.watchers[name] = fn
 }
 
 // scrape collects what is read from the state. It is an unchecked collector:
@@ -63,7 +66,7 @@ func (s scrape) Describe(chan<- *prometheus.Desc) {}
 // Collect implements prometheus.Collector.
 func (s scrape) Collect(out chan<- prometheus.Metric) {
 	s.r.mu.Lock()
-	watchers := s.r.watchers
+	watchers := slices.Collect(maps.Values(s.r.watchers))
 	s.r.mu.Unlock()
 	emit := func(name, help string, kind Kind, value float64, labels ...string) {
 		var names, values []string

@@ -1,0 +1,129 @@
+package acceptance
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"anabranch.dev/bench/replay"
+	"anabranch.dev/cmd/anabranch/internal/process"
+	"anabranch.dev/internal/assembly"
+)
+
+// kills is how often the process is killed.
+const kills = 5
+
+// The same topics are run twice, once in peace and once with kill -9 of node
+// and broker at random moments: the state and the decisions are the same.
+func TestKill(t *testing.T) {
+	skipShort(t, "replays a month of invoices twice")
+	opts := replay.Options{To: time.Date(2010, 12, 8, 0, 0, 0, 0, time.UTC)}
+	if os.Getenv("ANABRANCH_FULL") == "1" {
+		opts.To = time.Time{}
+	}
+	script, err := replay.UCI(dataSet(t, "uci-online-retail"), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := filepath.Join(t.TempDir(), "loaded")
+	records := loadTopics(t, loaded, script)
+	peace, war := filepath.Join(t.TempDir(), "peace"), filepath.Join(t.TempDir(), "war")
+	for _, dir := range []string{peace, war} {
+		if err := os.CopyFS(dir, os.DirFS(loaded)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	began := time.Now()
+	calm, calmStatus := runCalmly(t, peace, records)
+	t.Logf("%d events in peace: %d decisions and releases in %.1f s", len(script.Events), len(calm.list), time.Since(began).Seconds())
+	began = time.Now()
+	killed, killedStatus := runAndKill(t, war, records, len(calm.list))
+	t.Logf("with %d kills: %.1f s", kills, time.Since(began).Seconds())
+
+	for i, faults := 0, calm.differs(killed); i < len(faults); i++ {
+		if t.Errorf("%s", faults[i]); i == 10 {
+			t.Fatalf("and %d more", len(faults)-i)
+		}
+	}
+	if len(calmStatus.Inputs) != len(killedStatus.Inputs) {
+		t.Fatalf("inputs = %d and %d", len(calmStatus.Inputs), len(killedStatus.Inputs))
+	}
+	for i, in := range calmStatus.Inputs {
+		if killedStatus.Inputs[i] != in {
+			t.Errorf("input %+v; want %+v", killedStatus.Inputs[i], in)
+		}
+	}
+	openStopped(t, peace).same(t, openStopped(t, war))
+}
+
+// loadTopics makes a data directory whose broker holds a script, and returns
+// how many records that is.
+func loadTopics(t *testing.T, data string, s *replay.Script) (records int64) {
+	t.Helper()
+	dir, err := assembly.OpenDataDir(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	broker := process.Start(t, "kafka", "--data", dir.Broker(), "--port", "0")
+	address := broker.Wait(`Kafka on ([0-9.:]+)`)
+	load(t, address, s)
+	records = recordsIn(t, address)
+	if code := broker.Interrupt(); code != 0 {
+		t.Fatalf("kafka = %d: %s", code, broker.Output())
+	}
+	return records
+}
+
+func runCalmly(t *testing.T, data string, records int64) (*decisions, process.Status) {
+	t.Helper()
+	d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
+	status := settle(t, d, records)
+	accounted(t, &status)
+	log := newDecisions(t)
+	log.tail(d.Kafka).toEnd()
+	log.good()
+	stop(t, d)
+	return log, status
+}
+
+// runAndKill kills the process whenever as many records are on the topic as its
+// dice say. expected is how many there will be.
+func runAndKill(t *testing.T, data string, records int64, expected int) (*decisions, process.Status) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	dice := rand.New(rand.NewPCG(seed, 0))
+	var moments []int
+	for range kills {
+		moments = append(moments, dice.IntN(expected*9/10))
+	}
+	slices.Sort(moments)
+	t.Logf("seed %d: killed after %v decisions", seed, moments)
+
+	log := newDecisions(t)
+	var topic *tail
+	for _, moment := range moments {
+		d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
+		if topic == nil {
+			topic = log.tail(d.Kafka)
+		} else {
+			topic.connect(d.Kafka)
+		}
+		topic.until("a decision to be killed at", d.Done(), func() bool { return len(log.list) >= moment })
+		d.Kill()
+	}
+	d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
+	status := settle(t, d, records)
+	accounted(t, &status)
+	topic.connect(d.Kafka)
+	topic.toEnd()
+	log.good()
+	stop(t, d)
+	return log, status
+}
