@@ -241,6 +241,37 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+// operating.md lists every metric, and no other.
+func TestMetrics(t *testing.T) {
+	b, err := os.ReadFile("operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for line := range strings.Lines(string(b)) {
+		if row, ok := strings.CutPrefix(line, "| `anabranch_"); ok {
+			name, _, _ := strings.Cut(row, "`")
+			said["anabranch_"+name] = true
+		}
+	}
+	made := map[string]bool{}
+	for _, path := range []string{"../internal/metrics/group.go", "../engine/node/scrape.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && strings.HasPrefix(lit.Value, "\"anabranch_") {
+				made[strings.Trim(lit.Value, "\"")] = true
+			}
+			return true
+		})
+	}
+	if len(made) < 20 || !maps.Equal(said, made) {
+		t.Errorf("operating.md names the metrics\n%v, there are\n%v", slices.Sorted(maps.Keys(said)), slices.Sorted(maps.Keys(made)))
+	}
+}
+
 // codes lists the string constants called Code… of all packages in folders.
 func codes(t *testing.T, folders ...string) map[string]string {
 	t.Helper()

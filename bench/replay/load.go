@@ -35,7 +35,8 @@ type Pace struct {
 // Load writes a script. Events of one topic and key go to one partition. With
 // marks, every partition of every input topic learns daily, and at the end, that
 // nothing before a time follows. progress is told how many events are written.
-func Load(ctx context.Context, w Writer, s *Script, to Target, pace Pace, progress func(done int)) error {
+// Load returns how many records those were, marks included.
+func Load(ctx context.Context, w Writer, s *Script, to Target, pace Pace, progress func(done int)) (records int64, err error) {
 	l := &loader{ctx: ctx, w: w, to: to}
 	for alias := range to.Topics {
 		l.aliases = append(l.aliases, alias)
@@ -44,18 +45,18 @@ func Load(ctx context.Context, w Writer, s *Script, to Target, pace Pace, progre
 	began := time.Now()
 	for i, e := range s.Events {
 		if err := l.markDays(e.Time); err != nil {
-			return err
+			return 0, err
 		}
 		if err := l.wait(began, pace, i, e.Time, s); err != nil {
-			return err
+			return 0, err
 		}
 		n := to.Partitions[e.Topic]
 		if n == 0 {
-			return fmt.Errorf("topic %s: no partitions known", e.Topic)
+			return 0, fmt.Errorf("topic %s: no partitions known", e.Topic)
 		}
 		r := connectors.OutRecord{Topic: to.Topics[e.Topic], Key: []byte(e.Key), Value: e.Value}
-		if err := w.Produce(ctx, r, int32(xxhash.Sum64String(e.Key)%uint64(n))); err != nil {
-			return err
+		if err := l.write(r, int32(xxhash.Sum64String(e.Key)%uint64(n))); err != nil {
+			return 0, err
 		}
 		if progress != nil && i%1000 == 999 {
 			progress(i + 1)
@@ -63,13 +64,13 @@ func Load(ctx context.Context, w Writer, s *Script, to Target, pace Pace, progre
 	}
 	if to.Marks && len(s.Events) > 0 {
 		if err := l.mark(s.Events[len(s.Events)-1].Time.Add(time.Second)); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if progress != nil {
 		progress(len(s.Events))
 	}
-	return w.Flush(ctx)
+	return l.records, w.Flush(ctx)
 }
 
 type loader struct {
@@ -78,6 +79,12 @@ type loader struct {
 	to      Target
 	aliases []string
 	day     time.Time // last one marked
+	records int64
+}
+
+func (l *loader) write(r connectors.OutRecord, partition int32) error {
+	l.records++
+	return l.w.Produce(l.ctx, r, partition)
 }
 
 // markDays writes the marks of a new day before its first event.
@@ -97,7 +104,7 @@ func (l *loader) mark(at time.Time) error {
 	}
 	for _, alias := range l.aliases {
 		for p := range l.to.Partitions[alias] {
-			if err := l.w.Produce(l.ctx, connectors.OutRecord{Topic: l.to.Topics[alias], Key: []byte("mark"), Value: value}, p); err != nil {
+			if err := l.write(connectors.OutRecord{Topic: l.to.Topics[alias], Key: []byte("mark"), Value: value}, p); err != nil {
 				return err
 			}
 		}

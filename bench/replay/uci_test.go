@@ -119,8 +119,16 @@ func TestMarksReachEveryPartition(t *testing.T) {
 	w := paper{}
 	to := Target{Topics: map[string]string{"sales": "retail.sales", "stock": "retail.stock", "reference": "retail.reference"},
 		Partitions: map[string]int32{"sales": 2, "stock": 1, "reference": 1}, Marks: true}
-	if err := Load(t.Context(), w, script(t, Options{To: time.Date(2011, 1, 3, 0, 0, 0, 0, time.UTC)}), to, Pace{}, nil); err != nil {
+	records, err := Load(t.Context(), w, script(t, Options{To: time.Date(2011, 1, 3, 0, 0, 0, 0, time.UTC)}), to, Pace{}, nil)
+	if err != nil {
 		t.Fatal(err)
+	}
+	written := 0
+	for _, values := range w {
+		written += len(values)
+	}
+	if records != int64(written) {
+		t.Errorf("Load() = %d records; want the %d written", records, written)
 	}
 	for _, key := range []string{"retail.sales/0", "retail.sales/1", "retail.stock/0", "retail.reference/0"} {
 		marks := 0

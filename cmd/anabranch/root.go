@@ -66,7 +66,8 @@ func newRoot() *cobra.Command {
 memory and emits order-allocation decisions to Kafka, exactly once, explained.
 
 Every flag can be set in the environment too: --addr as ANABRANCH_ADDR,
---no-sample as ANABRANCH_NO_SAMPLE. A flag on the command line wins.
+--no-sample as ANABRANCH_NO_SAMPLE (only --data is ANABRANCH_DATA_DIR). A flag on
+the command line wins.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check found something.`,
 		Example: `  anabranch dev                 # a whole system in one process, with a sample shop
@@ -111,7 +112,11 @@ func strict(cmd *cobra.Command) {
 }
 
 // environment is the name under which a flag is set in the environment.
+// --data is ANABRANCH_DATA_DIR: ANABRANCH_DATA names the data sets of the tests.
 func environment(flag string) string {
+	if flag == "data" {
+		return "ANABRANCH_DATA_DIR"
+	}
 	return "ANABRANCH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 

@@ -7,8 +7,6 @@ import (
 	"anabranch.dev/engine/core"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
-	"anabranch.dev/state/codec"
-	"anabranch.dev/state/memstate"
 )
 
 func TestPositionsAreContiguousAndOnce(t *testing.T) {
@@ -327,17 +325,9 @@ func TestHaltAndSkip(t *testing.T) {
 func TestRestartContinues(t *testing.T) {
 	r := newRig(t, 1)
 	r.tell(told{Key: "a", N: 1}, told{Key: "b", Do: "wake", Deep: 50}, told{Key: "b", N: 1, Do: "reject"})
-	p, ta := plan(t)
-	s, err := r.stores[0].Reopen(core.Tables(p))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := core.New(core.Config{Plan: p, Codec: codec.New(), Shards: shards, Groups: 1, Incarnation: 1, Clock: core.ClockWall,
-		GroupOf: func(state.Shard) int { return 0 }}, s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := c.Partitions(), r.cores[0].Partitions(); !slices.Equal(got, want) {
+	old := r.cores[0]
+	c, ta := r.restart()
+	if got, want := c.Partitions(), old.Partitions(); !slices.Equal(got, want) {
 		t.Errorf("partitions = %+v; want %+v", got, want)
 	}
 	if n, _ := c.OutboxDepth(); n != 2 || c.DeadLettered() != 1 || c.LogTime() != r.now {
@@ -348,12 +338,25 @@ func TestRestartContinues(t *testing.T) {
 	if len(keys) != 2 {
 		t.Errorf("pending = %v; want both records with payloads", keys)
 	}
-	r.cores[0], r.stores[0], r.tally = c, s, ta
 	r.now += 60
-	r.apply(0)
+	r.tell(told{Key: "c", N: 1, Do: "latest"})
 	if len(ta.observed) != 1 {
 		t.Errorf("timers fired after a restart = %v; want b's", ta.observed)
 	}
 }
 
-var _ state.Store = (*memstate.Store)(nil)
+// TestConflatedRecordsSurviveARestart makes sure that what is read back from
+// disk can be delivered.
+func TestConflatedRecordsSurviveARestart(t *testing.T) {
+	r := newRig(t, 1)
+	r.tell(told{Key: "a", N: 7, Do: "latest"})
+	r.restart()
+	r.now += 100 * state.Millisecond
+	out := r.apply(0)
+	if len(out.Records) != 1 {
+		t.Fatalf("records after a restart = %d; want the conflated one", len(out.Records))
+	}
+	if got, ok := out.Records[0].Payload.Value.(*told); !ok || got.N != 7 {
+		t.Errorf("payload = %+v; want the event that was emitted", out.Records[0].Payload)
+	}
+}

@@ -204,15 +204,32 @@ func newRig(t testing.TB, groups int) *rig {
 	r := &rig{t: t, tally: ta, now: 1000 * state.Day, index: make([]uint64, groups)}
 	for g := range groups {
 		s := memstate.New(core.Tables(p), codec.New())
-		c, err := core.New(core.Config{Plan: p, Codec: codec.New(), Shards: shards, Group: g, Groups: groups, Incarnation: 1,
-			Clock: core.ClockWall, GroupOf: func(s state.Shard) int { return int(s) % groups }}, s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.cores, r.stores = append(r.cores, c), append(r.stores, s)
+		r.cores, r.stores = append(r.cores, newCore(t, p, g, groups, s)), append(r.stores, s)
 	}
 	r.settle(r.home(), r.apply(r.home(), core.Item{Control: &core.Control{Kind: core.ControlOpen, Partition: &part}}))
 	return r
+}
+
+func newCore(t testing.TB, p *topology.Plan, group, groups int, s state.Store) *core.Core {
+	t.Helper()
+	c, err := core.New(core.Config{Plan: p, Codec: codec.New(), Shards: shards, Group: group, Groups: groups, Incarnation: 1,
+		Clock: core.ClockWall, GroupOf: func(s state.Shard) int { return int(s) % groups }}, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// restart opens group 0 anew over rows decoded again, as after a crash.
+func (r *rig) restart() (*core.Core, *tally) {
+	r.t.Helper()
+	p, ta := plan(r.t)
+	s, err := r.stores[0].Reopen(core.Tables(p))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.cores[0], r.stores[0], r.tally = newCore(r.t, p, 0, len(r.cores), s), s, ta
+	return r.cores[0], ta
 }
 
 // home is the group that reads the test partition.

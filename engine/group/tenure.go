@@ -46,43 +46,6 @@ type tenure struct {
 	lost     error
 }
 
-// inbox is what was left for the lead loop since it last looked.
-type inbox struct {
-	applied  []appliedEntry
-	batches  []arrivedBatch
-	lanes    []*core.Lane
-	laneAcks []core.LaneAck
-	commands []*core.Command
-	controls []*core.Control
-	calls    []func(t *tenure)
-	outcomes []outcome
-	lost     error // a proposal's fate is not known, or it was refused
-}
-
-type appliedEntry struct {
-	leader.Applied
-	entry *core.Entry
-}
-
-type arrivedBatch struct {
-	*leader.Batch
-	at time.Time
-}
-
-// arrival says when records below an offset came.
-type arrival struct {
-	below int64
-	at    time.Time
-}
-
-// outcome is what came of an operation on the sink.
-type outcome struct {
-	op       leader.OpKind
-	progress leader.Progress
-	offset   int64
-	err      error
-}
-
 // proposal is an entry of ours on its way.
 type proposal struct {
 	entry *core.Entry
@@ -115,17 +78,6 @@ func (g *Group) newTenure(slots int) *tenure {
 	return t
 }
 
-// put leaves something for the lead loop.
-func (t *tenure) put(fn func(in *inbox)) {
-	t.mu.Lock()
-	fn(&t.inbox)
-	t.mu.Unlock()
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
-
 // applied is called by the apply goroutine for every entry.
 func (t *tenure) applied(a leader.Applied, entry *core.Entry) {
 	t.put(func(in *inbox) { in.applied = append(in.applied, appliedEntry{a, entry}) })
@@ -143,64 +95,6 @@ func (t *tenure) own(extensions []byte) *proposal {
 	p := t.proposals[n]
 	delete(t.proposals, n)
 	return p
-}
-
-// drain hands what came in to the machines.
-func (t *tenure) drain(now state.Time) {
-	t.mu.Lock()
-	in := t.inbox
-	t.inbox, t.spare = t.spare, inbox{}
-	t.mu.Unlock()
-	for i := range in.applied {
-		t.take(&in.applied[i])
-	}
-	for _, b := range in.batches {
-		t.arrived(b)
-		t.machines.Intake.Fetched(b.Batch, now)
-	}
-	for _, l := range in.lanes {
-		t.machines.Proposer.Lane(l) // one that is not taken is sent again
-	}
-	for _, a := range in.laneAcks {
-		t.machines.LaneAcked(a)
-	}
-	for _, c := range in.commands {
-		if !t.machines.Proposer.Command(c) {
-			t.g.replies.refuse(replyKey{source: c.Event.Source, id: c.Event.ID})
-		}
-	}
-	for _, c := range in.controls {
-		t.machines.Proposer.Control(c)
-	}
-	for _, o := range in.outcomes {
-		t.opBusy = false
-		if o.op == leader.OpOpen {
-			t.machines.Opened(o.progress, o.err, now)
-		} else {
-			t.machines.Sent(o.offset, o.err, now)
-		}
-	}
-	for _, fn := range in.calls {
-		fn(t)
-	}
-	if in.lost != nil {
-		t.lost = in.lost
-	}
-	t.spare = in.reset()
-}
-
-// reset empties an inbox for reuse.
-func (in *inbox) reset() inbox {
-	clear(in.applied)
-	clear(in.batches)
-	clear(in.lanes)
-	clear(in.commands)
-	clear(in.controls)
-	clear(in.calls)
-	clear(in.outcomes)
-	return inbox{applied: in.applied[:0], batches: in.batches[:0], lanes: in.lanes[:0],
-		laneAcks: in.laneAcks[:0], commands: in.commands[:0],
-		controls: in.controls[:0], calls: in.calls[:0], outcomes: in.outcomes[:0]}
 }
 
 // take hands an applied entry to the machines.

@@ -29,14 +29,14 @@ func (n *Node) scrape(emit metrics.Emit) {
 		gauge("anabranch_group_apply_lag_entries", "Committed entries not yet applied.", lag(s.Commit, s.Applied))
 		gauge("anabranch_state_write_lag_entries", "Applied entries whose rows are not yet handed to the disk.", lag(s.Applied, s.Written))
 		gauge("anabranch_log_since_snapshot_bytes", "Log since the last snapshot.", float64(s.LogBytes))
-		gauge("anabranch_outbox_records", "Records not yet known to be in Kafka.", float64(s.OutboxRecords))
-		gauge("anabranch_outbox_bytes", "The same in bytes.", float64(s.OutboxBytes))
+		gauge("anabranch_outbox_depth_records", "Records not yet known to be in Kafka.", float64(s.OutboxRecords))
+		gauge("anabranch_outbox_depth_bytes", "The same in bytes.", float64(s.OutboxBytes))
 		age := 0.0
 		if s.OutboxOldest != 0 {
 			age = max(0, float64(s.LogTime-s.OutboxOldest)/float64(state.Second))
 		}
 		gauge("anabranch_outbox_age_seconds", "Log time since the oldest record not yet in Kafka was decided.", age)
-		gauge("anabranch_core_dead_letters", "Dead letters kept.", float64(s.DeadLettered))
+		gauge("anabranch_core_dead_letters_kept", "Dead letters kept.", float64(s.DeadLettered))
 		for _, src := range s.Sources {
 			if src.End >= 0 {
 				emit("anabranch_source_lag_records", "Offsets between what is applied and the end of the partition.", metrics.Gauge,

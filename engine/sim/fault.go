@@ -7,7 +7,7 @@ import (
 
 // wallOnly can't happen under the replay clock: it has no commands, loses nothing
 // to retention and has one entry in flight.
-var wallOnly = []string{"command answered", "command retried", "offset out of range", "gap accepted", "range refused", "race"}
+var wallOnly = []string{"command answered", "command retried", "offset out of range", "gap accepted", "range refused"}
 
 // rare lists the faults and rare paths that must have happened over a set of
 // seeds.

@@ -65,13 +65,13 @@ func Open(cfg Config) (*Node, error) {
 	n.Node, err = node.Open(node.Config{
 		ID: cfg.ID, Dir: cfg.Dir, Cluster: cfg.Cluster, Version: cfg.Version, Peer: cfg.Peer,
 		Durability: cfg.Durability, Clock: cfg.Clock, Delivery: cfg.Delivery, HotMemory: cfg.HotMemory,
-		Fingerprint: pseudonyms.Fingerprint(), Plan: plan, Topics: topics, Codec: codec.New(),
+		Fingerprint: pseudonyms.Fingerprint(), Plan: plan, Topics: topics, Codec: codec.New(), Fields: wire.Fields,
 		OpenStore: func(o node.StoreOptions) (group.Store, error) {
 			s, err := pebblestate.Open(pebblestate.Options{Dir: o.Dir, Tables: o.Tables, Codec: codec.New(), Log: cfg.Log, HotBytes: o.HotMemory})
 			if err != nil {
 				return nil, err
 			}
-			return s, nil
+			return watchStore(cfg.Metrics, o.Group, s), nil
 		},
 		NewFetcher: cfg.NewFetcher, NewSink: cfg.NewSink,
 		Decoder: n.Decoder, Encoder: n.Encoder, Log: cfg.Log, Metrics: cfg.Metrics,

@@ -15,7 +15,7 @@ func TestHandler(t *testing.T) {
 	g.DeadLetter("late")
 	for _, v := range []float64{5, 7} {
 		r.Watch("outbox", func(emit Emit) {
-			emit("anabranch_outbox_records", "Records not yet in Kafka.", Gauge, v, "group", "2")
+			emit("anabranch_outbox_depth_records", "Records not yet in Kafka.", Gauge, v, "group", "2")
 		})
 	}
 	w := httptest.NewRecorder()
@@ -25,7 +25,7 @@ func TestHandler(t *testing.T) {
 		`anabranch_group_decision_latency_seconds_count{group="2"} 1`,
 		`anabranch_outbox_records_total{group="2",type="allocation.decided"} 1`,
 		`anabranch_core_dead_letters_total{code="late",group="2"} 1`,
-		`anabranch_outbox_records{group="2"} 7`,
+		`anabranch_outbox_depth_records{group="2"} 7`,
 		`go_goroutines`,
 	} {
 		if !strings.Contains(body, want) {

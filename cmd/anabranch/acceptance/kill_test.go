@@ -1,6 +1,7 @@
 package acceptance
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -32,7 +33,8 @@ func TestKill(t *testing.T) {
 	records := loadTopics(t, loaded, script)
 	peace, war := filepath.Join(t.TempDir(), "peace"), filepath.Join(t.TempDir(), "war")
 	for _, dir := range []string{peace, war} {
-		if err := os.CopyFS(dir, os.DirFS(loaded)); err != nil {
+		// A copy is readable by all; the key may not be.
+		if err := errors.Join(os.CopyFS(dir, os.DirFS(loaded)), os.Chmod(filepath.Join(dir, "pseudonym.key"), 0o600)); err != nil {
 			t.Fatal(err)
 		}
 	}

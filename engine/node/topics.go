@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/group"
+)
+
+// describe keeps the groups' lists of inputs current, until ctx ends.
+func (in *inputs) describe(ctx context.Context, f connectors.Fetcher) {
+	var last time.Time
+	for ctx.Err() == nil {
+		change := in.n.change()
+		if time.Since(last) >= describeEvery {
+			err := in.ask(ctx, f)
+			if ctx.Err() != nil {
+				return
+			}
+			in.note(err)
+			if err != nil {
+				wait(ctx, pollPause)
+				continue
+			}
+			last = time.Now()
+		}
+		in.assign(ctx)
+		timer := time.NewTimer(time.Until(last.Add(describeEvery)))
+		select {
+		case <-ctx.Done():
+		case <-change:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// ask looks the topics up.
+func (in *inputs) ask(ctx context.Context, f connectors.Fetcher) error {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	var names []string
+	for _, alias := range in.aliases {
+		names = append(names, in.n.cfg.Topics[alias])
+	}
+	infos, err := f.Describe(ctx, names)
+	if err != nil {
+		return err
+	}
+	topics := map[string]connectors.TopicInfo{}
+	for _, info := range infos {
+		topics[in.alias[info.Name]] = info
+	}
+	var missing []string
+	for _, alias := range in.aliases {
+		if _, ok := topics[alias]; !ok {
+			missing = append(missing, in.n.cfg.Topics[alias])
+		}
+	}
+	in.mu.Lock()
+	news := !slices.Equal(in.missing, missing)
+	in.topics, in.missing, in.known = topics, missing, true
+	clear(in.changed)
+	in.served = make([]uint64, in.n.cfg.Groups) // lists may have grown
+	in.mu.Unlock()
+	if news && len(missing) > 0 {
+		in.n.cfg.Log.Warn("input topics don't exist", "topics", missing)
+	}
+	return nil
+}
+
+// assign tells every group that leads here what it reads, and lets the other
+// topics in once the first ones are read everywhere.
+func (in *inputs) assign(ctx context.Context) {
+	in.mu.Lock()
+	ready := in.known && (in.n.cfg.Clock != ClockReplay || len(in.missing) == 0)
+	in.mu.Unlock()
+	if !ready {
+		return
+	}
+	tenures := make([]uint64, len(in.n.groups))
+	read := true
+	for id, g := range in.n.groups {
+		var leads bool
+		if tenures[id], leads = g.Tenure(); !leads {
+			read = false
+			continue
+		}
+		in.mu.Lock()
+		news := in.served[id] != tenures[id]
+		in.served[id] = tenures[id]
+		in.mu.Unlock()
+		if news {
+			g.SetInputs(in.list(id, g))
+		}
+		first, err := g.FirstRead(ctx)
+		read = read && first && err == nil
+	}
+	if !read {
+		return
+	}
+	in.mu.Lock()
+	news := !slices.Equal(in.opened, tenures)
+	in.opened = tenures
+	in.mu.Unlock()
+	if news {
+		for _, g := range in.n.groups {
+			g.OpenInputs()
+		}
+		in.n.changed()
+	}
+}
+
+// list is what a group reads: the described partitions of its shards, and those
+// open in its log whose topic is gone, so that this is seen. A topic that was
+// made anew under the same name is read only if gaps are skipped.
+func (in *inputs) list(id int, g *group.Group) (list []group.Input) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	open := map[string]map[string]bool{} // alias → topic ids
+	for _, p := range g.Partitions() {
+		at := p.Partition
+		if open[at.Topic] == nil {
+			open[at.Topic] = map[string]bool{}
+		}
+		open[at.Topic][at.TopicID] = true
+		if info, ok := in.topics[at.Topic]; (!ok || info.TopicID != at.TopicID) && in.n.cfg.OnGap == GapStop {
+			list = append(list, in.input(at, 0))
+		}
+	}
+	for _, alias := range in.aliases {
+		info, ok := in.topics[alias]
+		if !ok {
+			continue
+		}
+		if ids := open[alias]; len(ids) > 0 && !ids[info.TopicID] && in.n.cfg.OnGap == GapStop {
+			in.changed[alias] = true
+			continue
+		}
+		for n := range info.Partitions {
+			p := core.Partition{Topic: alias, TopicID: info.TopicID, Partition: int64(n)}
+			if in.groupOf(p) == id {
+				list = append(list, in.input(p, info.Starts[n]))
+			}
+		}
+	}
+	return list
+}
+
+func (in *inputs) input(p core.Partition, start int64) group.Input {
+	return group.Input{Partition: p, Start: start, ID: connectors.PartitionID{
+		Topic: in.n.cfg.Topics[p.Topic], TopicID: p.TopicID, Partition: int32(p.Partition)}}
+}
