@@ -58,6 +58,9 @@ func (c DecideConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
+// memoryLimit is what a run tries to stay below.
+const memoryLimit = 4 << 30
+
 // decideRun is one run while it lasts.
 type decideRun struct {
 	cfg   DecideConfig
@@ -92,6 +95,7 @@ func Decide(ctx context.Context, cfg DecideConfig, progress io.Writer) (*Report,
 		defer os.RemoveAll(tmp)
 		dir = tmp
 	}
+	assembly.LimitMemory(memoryLimit)
 	r := &decideRun{cfg: cfg, latency: newHistogram(), allDone: make(chan struct{})}
 	report := newReport("decide", cfg.SharedWith)
 	report.Nodes, report.Durability, report.OfferedPerSecond = 1, cfg.Durability, cfg.Rate

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"anabranch.dev/internal/assembly"
 )
 
 // Report is one measurement. Times are in microseconds.
@@ -86,7 +88,7 @@ func latencyOf(h *hdrhistogram.Histogram) Latency {
 func newReport(what, sharedWith string) *Report {
 	gogc := os.Getenv("GOGC")
 	if gogc == "" {
-		gogc = "100"
+		gogc = strconv.Itoa(assembly.GCPercent)
 	}
 	return &Report{What: what, Commit: commit(), SharedWith: sharedWith, GOGC: gogc, Command: strings.Join(os.Args, " "),
 		Machine: Machine{CPU: cpuModel(), Cores: runtime.NumCPU(), Kernel: kernel()}}

@@ -5,14 +5,9 @@ package docs_test
 import (
 	"encoding/json"
 	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -26,71 +21,6 @@ import (
 	"anabranch.dev/operators/policy"
 	"anabranch.dev/topology/retail"
 )
-
-// block is a fenced block of a document: the words behind the fence, and what
-// is in it.
-type block struct {
-	line int
-	info []string
-	text string
-}
-
-// blocks lists a document's fenced blocks whose info string begins with words.
-func blocks(t *testing.T, file string, words ...string) (found []block) {
-	t.Helper()
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var open *block
-	for i, line := range strings.Split(string(b), "\n") {
-		info, fence := strings.CutPrefix(line, "```")
-		switch {
-		case !fence && open != nil:
-			open.text += line + "\n"
-		case fence && open == nil:
-			open = &block{line: i + 1, info: strings.Fields(info)}
-		case fence:
-			if len(open.info) >= len(words) && slices.Equal(open.info[:len(words)], words) {
-				found = append(found, *open)
-			}
-			open = nil
-		}
-	}
-	if len(found) == 0 {
-		t.Fatalf("%s has no block marked %q", file, words)
-	}
-	return found
-}
-
-// decoder decodes with some key.
-func decoder(t *testing.T) *wire.Decoder {
-	t.Helper()
-	key, err := wire.ParseKey(strings.Repeat("5a", wire.MinKeyBytes))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := wire.NewPseudonymiser(wire.Privacy{Key: key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return wire.NewDecoder(p)
-}
-
-// decode decodes one record that must hold one good event or a mark.
-func decode(t *testing.T, b block, headers ...connectors.Header) (e operators.Event, mark operators.Mark) {
-	t.Helper()
-	events := 0
-	mark = decoder(t).Decode("sales", &connectors.RawRecord{Value: []byte(b.text), Headers: headers},
-		func(one operators.Event) { e, events = one, events+1 })
-	if e.Reject != nil {
-		t.Errorf("line %d: refused: %s %v", b.line, e.Reject.Code, e.Reject.Fields)
-	}
-	if marks := len(b.info) > 1 && b.info[1] == "mark"; (mark.Time != 0) != marks || (events == 1) == marks {
-		t.Errorf("line %d: %d events, mark %v", b.line, events, mark.Time)
-	}
-	return e, mark
-}
 
 // Every input example decodes, and every type that the topology takes has one.
 func TestInputExamples(t *testing.T) {
@@ -249,64 +179,24 @@ func TestMetrics(t *testing.T) {
 	}
 	said := map[string]bool{}
 	for line := range strings.Lines(string(b)) {
-		if row, ok := strings.CutPrefix(line, "| `anabranch_"); ok {
-			name, _, _ := strings.Cut(row, "`")
-			said["anabranch_"+name] = true
+		if cell, _, ok := strings.Cut(strings.TrimPrefix(line, "|"), "|"); ok && strings.HasPrefix(cell, " `anabranch_") {
+			for name := range strings.SplitSeq(cell, ",") {
+				said[strings.Trim(name, " `")] = true
+			}
 		}
 	}
 	made := map[string]bool{}
-	for _, path := range []string{"../internal/metrics/group.go", "../engine/node/scrape.go"} {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+	walk(t, func(_ string, file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			if lit, ok := n.(*ast.BasicLit); ok && strings.HasPrefix(lit.Value, "\"anabranch_") {
 				made[strings.Trim(lit.Value, "\"")] = true
 			}
 			return true
 		})
-	}
+	}, "../internal", "../engine", "../connectors")
 	if len(made) < 20 || !maps.Equal(said, made) {
 		t.Errorf("operating.md names the metrics\n%v, there are\n%v", slices.Sorted(maps.Keys(said)), slices.Sorted(maps.Keys(made)))
 	}
-}
-
-// codes lists the string constants called Code… of all packages in folders.
-func codes(t *testing.T, folders ...string) map[string]string {
-	t.Helper()
-	found := map[string]string{}
-	for _, folder := range folders {
-		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
-				return err
-			}
-			file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-			if err != nil {
-				return err
-			}
-			ast.Inspect(file, func(n ast.Node) bool {
-				spec, ok := n.(*ast.ValueSpec)
-				if !ok || len(spec.Values) != 1 || !strings.HasPrefix(spec.Names[0].Name, "Code") {
-					return true
-				}
-				if lit, ok := spec.Values[0].(*ast.BasicLit); ok && lit.Kind == token.STRING {
-					if code, err := strconv.Unquote(lit.Value); err == nil {
-						found[code] = path
-					}
-				}
-				return true
-			})
-			return nil
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if len(found) < 40 {
-		t.Fatalf("only %d codes found: %v", len(found), found)
-	}
-	return found
 }
 
 // The policy that operating.md shows can be published.

@@ -55,6 +55,7 @@ func (x *Record) Visit(v state.Visitor) {
 	v.Uint("number", &x.Number)
 	v.Time("time", &x.Time)
 	state.VisitStruct(v, "cause", &x.Cause)
+	v.Uint("bytes", &x.Bytes)
 	v.Nested("payload", x.Payload.Value, &x.Payload.Raw)
 }
 

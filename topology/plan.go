@@ -47,6 +47,9 @@ type Input struct {
 	// Idempotent inputs are not checked by (source, id): their operator
 	// recognises repetition by content.
 	Idempotent bool
+	// Facts describe the world as it is, however long ago they were written:
+	// they are never too old. Events of First topics are.
+	Facts bool
 }
 
 // SinkLink takes what a port emits to an output topic.

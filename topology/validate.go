@@ -28,6 +28,9 @@ func (b *Builder) Build() (*Plan, error) {
 	b.checkTables()
 	b.clocks()
 	b.topic(DeadLetterTopic, false)
+	for _, i := range b.plan.Inputs {
+		i.Facts = i.Topic != "" && b.topics[i.Topic].First
+	}
 	for _, t := range b.topics { // sorted below: the order of the map does not matter
 		b.plan.Topics = append(b.plan.Topics, *t)
 	}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -30,22 +29,13 @@ const (
 	workMemory   = 1 << 30
 )
 
-// gcPercent trades memory for less collecting: state is many small rows that
-// live long.
-const gcPercent = 400
-
-// limitMemory applies what the environment does not set itself.
+// limitMemory gives dev its share.
 func limitMemory(f *devFlags) {
 	limit := int64(sampleMemory)
 	if f.noSample || f.clock == node.ClockReplay {
 		limit = workMemory
 	}
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(limit)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	assembly.LimitMemory(limit)
 }
 
 // started is when this process began, as near as we can tell.

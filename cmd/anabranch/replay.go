@@ -148,10 +148,12 @@ func (r *replayRun) run(ctx context.Context, w io.Writer, dataset, path string, 
 		return err
 	}
 	began := time.Now()
-	if err := r.load(ctx, script, before.Clock == node.ClockReplay); err != nil {
+	records, err := r.load(ctx, script, before.Clock == node.ClockReplay)
+	if err != nil {
 		return err
 	}
-	after, err := r.settle(ctx)
+	next, _ := before.positions()
+	after, err := r.settle(ctx, next+records)
 	if err != nil {
 		return err
 	}
@@ -179,16 +181,16 @@ func (r *replayRun) read(dataset, path string, opts replay.Options) (*replay.Scr
 	return replay.Events(path, topicOf, "sales", opts)
 }
 
-// load writes the script to Kafka.
-func (r *replayRun) load(ctx context.Context, script *replay.Script, marks bool) error {
+// load writes the script to Kafka and returns how many records it became.
+func (r *replayRun) load(ctx context.Context, script *replay.Script, marks bool) (int64, error) {
 	target, err := r.target(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	target.Marks = marks
 	producer, err := kafka.NewProducer(kafka.Config{Brokers: []string{r.flags.kafka}})
 	if err != nil {
-		return usagef("--kafka: %w", err)
+		return 0, usagef("--kafka: %w", err)
 	}
 	defer producer.Close()
 	bar := newProgress(r.errs, "loading", int64(len(script.Events)))
@@ -232,7 +234,8 @@ func (r *replayRun) target(ctx context.Context) (replay.Target, error) {
 }
 
 // settle waits until everything in the input topics is applied and delivered.
-func (r *replayRun) settle(ctx context.Context) (clusterStatus, error) {
+// least is how many records that is: the node may not have seen the last yet.
+func (r *replayRun) settle(ctx context.Context, least int64) (clusterStatus, error) {
 	bar := newProgress(r.errs, "applying", 0)
 	defer bar.finish()
 	for {
@@ -241,6 +244,7 @@ func (r *replayRun) settle(ctx context.Context) (clusterStatus, error) {
 			return s, err
 		}
 		next, end := s.positions()
+		end = max(end, least)
 		bar.total(end)
 		bar.set(next)
 		if next >= end && s.delivered() {

@@ -32,6 +32,7 @@ type effect struct {
 	key     string // target key, record key or row
 	id      string // decision id
 	number  uint64
+	bytes   uint64 // of the payload as stored
 	payload state.Visitable
 	answer  string // request that payload-less effect answers, id is the decision
 }
@@ -148,7 +149,8 @@ func (k *call) Emit(out *operators.OutPort, key string, e state.Visitable) strin
 	}
 	ef := effect{out: out, key: key, payload: e}
 	if sink := k.core.plan.SinkOf(out); sink != nil {
-		if k.core.cfg.Codec.Size(Level, e) > state.MaxOutboxBytes-4096 {
+		ef.bytes = uint64(k.core.cfg.Codec.Size(Level, e))
+		if ef.bytes > state.MaxOutboxBytes-4096 {
 			k.abort(operators.CodeRecordTooLarge)
 		}
 		if !sink.Conflated {

@@ -30,15 +30,22 @@ func (c *Core) loadOutbox(shard state.Shard) {
 	}
 	c.outboxCell(shard).Scan(tabOutbox, "", "", func(_ string, v state.Visitable) bool {
 		c.outboxRecords++
-		c.outboxBytes += int64(c.cfg.Codec.Size(Level, v))
+		c.outboxBytes += outboxBytes(v)
 		return true
 	})
+}
+
+// recordOverhead is about what a record takes beside its payload.
+const recordOverhead = 512
+
+func outboxBytes(row state.Visitable) int64 {
+	return recordOverhead + int64(row.(*operators.Record).Bytes)
 }
 
 // record puts an event that leads to Kafka into the shard's outbox.
 func (c *Core) record(shard state.Shard, stage, key string, sink *topology.SinkLink, e *effect, cause operators.Cause) {
 	c.put(shard, &operators.Record{Topic: sink.Topic, Type: e.out.Name, Port: uint64(e.out.ID), Key: e.key, ID: e.id,
-		Number: e.number, Cause: cause, Payload: state.Nested{Value: e.payload}})
+		Number: e.number, Cause: cause, Bytes: e.bytes, Payload: state.Nested{Value: e.payload}})
 	if !sink.Indexed {
 		return
 	}
@@ -58,7 +65,7 @@ func (c *Core) put(shard state.Shard, r *operators.Record) {
 	cell.Set(tabOutbox, number8(r.Outbox), r, 0)
 	cell.Set(tabOutHead, "", &h, 0)
 	c.outboxRecords++
-	c.outboxBytes += int64(c.cfg.Codec.Size(Level, r))
+	c.outboxBytes += outboxBytes(r)
 	c.out.Records = append(c.out.Records, r)
 }
 
@@ -119,7 +126,7 @@ func (c *Core) applyAck(a *Ack) {
 	for n := h.Acked + 1; n <= a.Through; n++ {
 		if row := cell.Get(tabOutbox, number8(n)); row != nil {
 			c.outboxRecords--
-			c.outboxBytes -= int64(c.cfg.Codec.Size(Level, row))
+			c.outboxBytes -= outboxBytes(row)
 			cell.Delete(tabOutbox, number8(n))
 		}
 	}
@@ -137,7 +144,7 @@ func (c *Core) conflate(sink *topology.SinkLink, e *effect) {
 	}
 	cell.Set(tabConflate, conflateKey(e.out, e.key), &conflateRow{Stage: uint64(k.stage.ID), Key: k.key,
 		Record: operators.Record{Topic: sink.Topic, Type: e.out.Name, Port: uint64(e.out.ID), Key: e.key, Cause: k.m.Cause,
-			Payload: state.Nested{Value: e.payload}}}, 0)
+			Bytes: e.bytes, Payload: state.Nested{Value: e.payload}}}, 0)
 	if c.group.Conflate == 0 {
 		c.group.Conflate = c.group.LogTime + topology.ConflateEvery
 	}

@@ -70,7 +70,7 @@ func (c *Core) primary(input *topology.Input, shard state.Shard, m *Message) {
 			return
 		}
 	}
-	code := c.checkClock(m)
+	code := c.checkClock(input, m)
 	var err error
 	if code == "" {
 		c.calls++
@@ -121,18 +121,18 @@ func (c *Core) duplicate(m *Message, answer string) {
 }
 
 // checkClock refuses event times that can't be right. Under the replay clock
-// log time follows the events, so only lateness is checked.
-func (c *Core) checkClock(m *Message) string {
-	now := c.group.LogTime
-	if c.cfg.Clock == ClockWall {
-		switch {
-		case m.Time > now+clockAhead:
-			return operators.CodeClockAhead
-		case m.Time < now-clockBehind:
-			return operators.CodeClockBehind
-		}
-	}
-	if m.Time < now-lateAfter {
+// log time follows the events, so only lateness is checked. Facts are never too
+// old: a compacted topic holds them as long as they are true.
+func (c *Core) checkClock(input *topology.Input, m *Message) string {
+	now, wall := c.group.LogTime, c.cfg.Clock == ClockWall
+	switch {
+	case wall && m.Time > now+clockAhead:
+		return operators.CodeClockAhead
+	case input.Facts:
+		return ""
+	case wall && m.Time < now-clockBehind:
+		return operators.CodeClockBehind
+	case m.Time < now-lateAfter:
 		return operators.CodeLate
 	}
 	return ""

@@ -42,7 +42,7 @@ func TestSeeds(t *testing.T) {
 				total.Add(report)
 			}
 			t.Log(total.String())
-			if missing := total.Missing(groups); len(missing) > 0 && *oneRun == 0 {
+			if missing := total.Missing(groups); len(missing) > 0 && *seeds >= 60 && *oneRun == 0 {
 				t.Errorf("never happened: %q", missing)
 			}
 		})

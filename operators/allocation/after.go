@@ -100,37 +100,41 @@ func (o *Operator) apply(c operators.Context, head *Head, p *Parked) error {
 	return nil
 }
 
-// wanted are the lines an event names, or all of the order's, in row order. The
-// event's quantity is 0 where it means all that is left.
-func (o *Operator) wanted(c operators.Context, p *Parked) (lines []Line, quantities []int64, err error) {
+// wanted are the lines an event names, or all of the order's, in row order, and
+// what it says of each. The event's quantity is 0 where it means all that is
+// left; its price is the order's where it names none.
+func (o *Operator) wanted(c operators.Context, p *Parked) (lines []Line, said []event.Line, err error) {
 	if len(p.Lines) == 0 {
 		o.lines.Scan(c, "", func(_ string, l *Line) bool {
 			lines = append(lines, *l)
+			said = append(said, event.Line{Line: l.Line, SKU: l.SKU, UnitPrice: l.UnitPrice})
 			return true
 		})
-		return lines, make([]int64, len(lines)), nil
+		return lines, said, nil
 	}
 	if err := document.CheckLines(p.Lines, 0); err != nil {
 		return nil, nil, err
 	}
-	named := slices.Clone(p.Lines)
-	slices.SortFunc(named, func(a, b event.Line) int { return cmpInt(a.Line, b.Line) })
-	for i := range named {
-		l, known := o.lines.Get(c, lineRow(named[i].Line))
-		if !known || l.SKU != named[i].SKU {
-			return nil, nil, operators.Rejectf(CodeLineUnknown, "line %d with SKU %q", named[i].Line, named[i].SKU)
+	said = slices.Clone(p.Lines)
+	slices.SortFunc(said, func(a, b event.Line) int { return cmpInt(a.Line, b.Line) })
+	for i := range said {
+		l, known := o.lines.Get(c, lineRow(said[i].Line))
+		if !known || l.SKU != said[i].SKU {
+			return nil, nil, operators.Rejectf(CodeLineUnknown, "line %d with SKU %q", said[i].Line, said[i].SKU)
+		}
+		if said[i].UnitPrice == 0 {
+			said[i].UnitPrice = l.UnitPrice
 		}
 		lines = append(lines, l)
-		quantities = append(quantities, named[i].Quantity)
 	}
-	return lines, quantities, nil
+	return lines, said, nil
 }
 
 // applyCancel takes units back that have not been shipped: first those that
 // wait for supply, then reserved ones, newest first, and last those that were
 // not to be had anyway.
 func (o *Operator) applyCancel(c operators.Context, head *Head, p *Parked) error {
-	lines, quantities, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, p)
 	if err != nil {
 		return err
 	}
@@ -138,7 +142,7 @@ func (o *Operator) applyCancel(c operators.Context, head *Head, p *Parked) error
 	for i := range lines {
 		l := &lines[i]
 		left := l.Quantity - l.Shipped - l.Cancelled
-		units := quantities[i]
+		units := said[i].Quantity
 		if len(p.Lines) == 0 {
 			units = left
 		}
@@ -149,7 +153,7 @@ func (o *Operator) applyCancel(c operators.Context, head *Head, p *Parked) error
 			continue
 		}
 		l.Cancelled += units
-		sum.add(units, l.UnitPrice)
+		sum.add(units, said[i].UnitPrice)
 		units -= o.cancelBackorder(c, l, units)
 		got := u.take(l, units, true, anyPart)
 		released.add(got, l.UnitPrice)
@@ -184,7 +188,7 @@ func (o *Operator) cancelBackorder(c operators.Context, l *Line, units int64) in
 // applyShipment settles reservations whose goods have left. Goods that left after
 // their reservation expired have left all the same, if it is said from where.
 func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) error {
-	lines, quantities, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, p)
 	if err != nil {
 		return err
 	}
@@ -195,7 +199,7 @@ func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) err
 	u, sum := o.undo(c, head), o.total(head, outcomeShipped)
 	for i := range lines {
 		l := &lines[i]
-		units := quantities[i]
+		units := said[i].Quantity
 		if len(p.Lines) == 0 {
 			units = l.Reserved()
 		}

@@ -5,7 +5,7 @@ import "anabranch.dev/operators"
 // applyRejection takes a place that can't serve the order out and looks for
 // others.
 func (o *Operator) applyRejection(c operators.Context, head *Head, p *Parked) error {
-	lines, quantities, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, p)
 	if err != nil {
 		return err
 	}
@@ -13,7 +13,7 @@ func (o *Operator) applyRejection(c operators.Context, head *Head, p *Parked) er
 	u, released := o.undo(c, head), o.total(head, outcomeReleased)
 	for i := range lines {
 		l := &lines[i]
-		units := quantities[i]
+		units := said[i].Quantity
 		if len(p.Lines) == 0 {
 			units = l.Reserved()
 		}

@@ -132,7 +132,7 @@ func (a *attempt) findPlaces() {
 const claimedCovers = 1 << 30
 
 // usualPlaces is room for the places of most orders.
-const usualPlaces = 16
+const usualPlaces = 8
 
 func (a *attempt) cover(location string, units int64) {
 	k, seen := a.index[location]

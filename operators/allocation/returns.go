@@ -66,23 +66,23 @@ func (o *Operator) returnWithoutOrder(c operators.Context, p *Parked) error {
 // applyReturn takes goods of an order back: at most what was shipped and has
 // not come back, within the product's return days.
 func (o *Operator) applyReturn(c operators.Context, head *Head, p *Parked) error {
-	lines, quantities, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, p)
 	if err != nil {
 		return err
 	}
 	sum := o.total(head, outcomeReturned)
 	for i := range lines {
 		l := &lines[i]
-		if left := l.Shipped - l.Returned; quantities[i] > left {
-			return operators.Rejectf(CodeReturnExceeds, "line %d: %d returned, %d are out", l.Line, quantities[i], left)
+		if left := l.Shipped - l.Returned; said[i].Quantity > left {
+			return operators.Rejectf(CodeReturnExceeds, "line %d: %d returned, %d are out", l.Line, said[i].Quantity, left)
 		}
 		if days := o.returnDays(c, l.SKU); p.Time > l.ShippedAt+state.Time(days)*state.Day {
 			return operators.Rejectf(CodeReturnLate, "line %d: more than %d days after shipment", l.Line, days)
 		}
-		l.Returned += quantities[i]
-		sum.add(quantities[i], l.UnitPrice)
+		l.Returned += said[i].Quantity
+		sum.add(said[i].Quantity, said[i].UnitPrice)
 		o.lines.Set(c, lineRow(l.Line), *l)
-		o.moveBack(c, p, &event.Line{Line: l.Line, SKU: l.SKU, Quantity: quantities[i]}, c.Key()+"/"+p.Document)
+		o.moveBack(c, p, &event.Line{Line: l.Line, SKU: l.SKU, Quantity: said[i].Quantity}, c.Key()+"/"+p.Document)
 	}
 	sum.emit(c)
 	return nil

@@ -122,7 +122,9 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	// Rows of a cell share a prefix, which Pebble would take for old versions
 	// of one key and keep apart, at the price of a buffer per row block.
-	o.Experimental.EnableValueBlocks = func() bool { return false }
+	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
+	}
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}

@@ -16,7 +16,6 @@ import (
 
 	"anabranch.dev/bench/replay"
 	"anabranch.dev/cmd/anabranch/internal/process"
-	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/internal/assembly"
 	"anabranch.dev/topology/retail"
@@ -79,14 +78,17 @@ func inputs(t *testing.T) replay.Target {
 	return to
 }
 
-// load writes a script with marks to a broker.
-func load(t *testing.T, broker string, s *replay.Script) {
+// load writes a script with marks to a broker and returns how many records that
+// is.
+func load(t *testing.T, broker string, s *replay.Script) (records int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), long)
 	defer cancel()
-	if err := replay.Load(ctx, producer(t, broker), s, inputs(t), replay.Pace{}, nil); err != nil {
+	records, err := replay.Load(ctx, producer(t, broker), s, inputs(t), replay.Pace{}, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
+	return records
 }
 
 // settle waits until everything in the input topics is applied and delivered.
@@ -104,15 +106,4 @@ func settle(t *testing.T, d *process.Dev, records int64) process.Status {
 		return s.Settled() && next >= records
 	})
 	return s
-}
-
-// recordsIn counts what a broker's input topics hold, marks included.
-func recordsIn(t *testing.T, broker string) (records int64) {
-	t.Helper()
-	var topics []string
-	for _, name := range inputs(t).Topics {
-		topics = append(topics, name)
-	}
-	newTail(t, broker, func(string, *connectors.RawRecord) { records++ }, topics...).toEnd()
-	return records
 }

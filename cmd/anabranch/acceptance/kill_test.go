@@ -21,7 +21,7 @@ const kills = 5
 // and broker at random moments: the state and the decisions are the same.
 func TestKill(t *testing.T) {
 	skipShort(t, "replays a month of invoices twice")
-	opts := replay.Options{To: time.Date(2010, 12, 8, 0, 0, 0, 0, time.UTC)}
+	opts := replay.Options{To: time.Date(2011, 1, 1, 0, 0, 0, 0, time.UTC)}
 	if os.Getenv("ANABRANCH_FULL") == "1" {
 		opts.To = time.Time{}
 	}
@@ -55,8 +55,9 @@ func TestKill(t *testing.T) {
 		t.Fatalf("inputs = %d and %d", len(calmStatus.Inputs), len(killedStatus.Inputs))
 	}
 	for i, in := range calmStatus.Inputs {
-		if killedStatus.Inputs[i] != in {
-			t.Errorf("input %+v; want %+v", killedStatus.Inputs[i], in)
+		// What is known of the topic's end is not of interest.
+		if got := killedStatus.Inputs[i]; got.Next != in.Next || got.Events != in.Events || got.Applied != in.Applied {
+			t.Errorf("input %+v; want %+v", got, in)
 		}
 	}
 	openStopped(t, peace).same(t, openStopped(t, war))
@@ -75,8 +76,7 @@ func loadTopics(t *testing.T, data string, s *replay.Script) (records int64) {
 	}
 	broker := process.Start(t, "kafka", "--data", dir.Broker(), "--port", "0")
 	address := broker.Wait(`Kafka on ([0-9.:]+)`)
-	load(t, address, s)
-	records = recordsIn(t, address)
+	records = load(t, address, s)
 	if code := broker.Interrupt(); code != 0 {
 		t.Fatalf("kafka = %d: %s", code, broker.Output())
 	}
@@ -106,10 +106,11 @@ func runAndKill(t *testing.T, data string, records int64, expected int) (*decisi
 		moments = append(moments, dice.IntN(expected*9/10))
 	}
 	slices.Sort(moments)
-	t.Logf("seed %d: killed after %v decisions", seed, moments)
+	t.Logf("seed %d: to be killed after %v decisions", seed, moments)
 
 	log := newDecisions(t)
 	var topic *tail
+	var at []int
 	for _, moment := range moments {
 		d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
 		if topic == nil {
@@ -119,10 +120,15 @@ func runAndKill(t *testing.T, data string, records int64, expected int) (*decisi
 		}
 		topic.until("a decision to be killed at", d.Done(), func() bool { return len(log.list) >= moment })
 		d.Kill()
+		at = append(at, len(log.list))
 	}
+	t.Logf("killed when %v of %d decisions were read", at, expected)
 	d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
 	status := settle(t, d, records)
 	accounted(t, &status)
+	if at[0] == expected {
+		t.Error("everything was done before the first kill")
+	}
 	topic.connect(d.Kafka)
 	topic.toEnd()
 	log.good()

@@ -37,7 +37,7 @@ func TestShop(t *testing.T) {
 				total.Add(report)
 			}
 			t.Log(total.String())
-			if missing := total.Missing(groups, simload.Rare()...); len(missing) > 0 && *only == 0 {
+			if missing := total.Missing(groups, simload.Rare()...); len(missing) > 0 && *seeds >= 40 && *only == 0 {
 				t.Errorf("never happened: %q", missing)
 			}
 		})

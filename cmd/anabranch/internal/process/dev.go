@@ -1,12 +1,14 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 )
@@ -90,13 +92,16 @@ type Input struct {
 	DeadLetters int64  `json:"dead_letters"`
 }
 
-// Status asks for the cluster's status.
+// Status asks for the cluster's status, inputs in order.
 func (d *Dev) Status() Status {
 	d.t.Helper()
 	var s Status
 	if err := d.Get("/v1/cluster", &s); err != nil {
 		d.t.Fatal(err)
 	}
+	slices.SortFunc(s.Inputs, func(a, b Input) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
 	return s
 }
 
