@@ -100,10 +100,10 @@ func (c *Core) redrive(k *Control, r *Reply) {
 	cell.Set(tabDeadHead, "", &h, 0)
 	r.Outcome = OutcomeApplied
 	replies, records := len(c.out.Replies), len(c.out.Records)
-	duplicates := c.count(origin(&Message{Cause: d.Cause, TopicID: d.TopicID})).Duplicates
+	duplicates := c.outcomes(d.TopicID, &d.Cause).Duplicates
 	c.again(shard, d, k.Event)
 	c.out.Replies = c.out.Replies[:replies] // the redrive's own reply stands for them
-	if c.count(origin(&Message{Cause: d.Cause, TopicID: d.TopicID})).Duplicates > duplicates {
+	if c.outcomes(d.TopicID, &d.Cause).Duplicates > duplicates {
 		r.Outcome = OutcomeDuplicate
 	}
 	for _, out := range c.out.Records[records:] {
@@ -121,7 +121,7 @@ func (c *Core) again(shard state.Shard, d *operators.DeadLetter, e *operators.Ev
 	switch {
 	case d.External:
 		m.Kind = KindPrimary
-		c.count(origin(m)).DeadLetters--
+		c.outcomes(m.TopicID, &m.Cause).DeadLetters--
 		input, key, code := c.resolve(e)
 		if code != "" {
 			c.refuse(shard, m, e, code)

@@ -61,6 +61,8 @@ type Core struct {
 	byName     map[string]*partition
 	counters   map[string]*counter // by origin; touched ones are flushed per entry
 	touched    []*counter
+	origin     Partition // the last one counted, and its name
+	originName string
 	stages     map[state.StageID]*topology.Stage
 	lifetimes  map[state.StageID][]*state.Table // tables whose rows expire
 	answers    map[*operators.OutPort]bool

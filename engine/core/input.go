@@ -90,7 +90,20 @@ func (c *Core) loadPartitions(shard state.Shard) {
 	})
 }
 
-// count adds to an origin's outcomes.
+// outcomes counts what became of an outside event, under the partition it came
+// from, or as one of the API's. Events of one partition come in runs.
+func (c *Core) outcomes(topicID string, cause *operators.Cause) *counterRow {
+	if cause.Topic == "" {
+		return c.count(apiOrigin)
+	}
+	p := Partition{Topic: cause.Topic, TopicID: topicID, Partition: cause.Partition}
+	if p != c.origin || c.originName == "" {
+		c.origin, c.originName = p, p.String()
+	}
+	return c.count(c.originName)
+}
+
+// count is an origin's outcomes, to be added to.
 func (c *Core) count(origin string) *counterRow {
 	k := c.counters[origin]
 	if k == nil {
@@ -226,17 +239,8 @@ func (c *Core) refuse(shard state.Shard, m *Message, e *operators.Event, code st
 	if !d.External && e.Reject == nil {
 		d.Payload = e.Payload
 	}
-	c.count(origin(m)).DeadLetters++
+	c.outcomes(m.TopicID, &m.Cause).DeadLetters++
 	return c.deadLetter(shard, d)
-}
-
-// origin is what an outside event's outcome is counted under.
-func origin(m *Message) string {
-	if m.Cause.Topic == "" {
-		return apiOrigin
-	}
-	p := Partition{Topic: m.Cause.Topic, TopicID: m.TopicID, Partition: m.Cause.Partition}
-	return p.String()
 }
 
 // applyInputs takes the sources' word on which partitions are idle.

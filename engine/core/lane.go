@@ -105,7 +105,7 @@ func (c *Core) laneMessage(to state.Shard, m *Message) {
 		return
 	}
 	if m.Kind == KindPrimary {
-		c.count(origin(m)).DeadLetters++
+		c.outcomes(m.TopicID, &m.Cause).DeadLetters++
 	}
 	c.deadLetter(to, &operators.DeadLetter{Code: operators.CodeSkipped, Stage: "lane", Key: m.Key, Cause: m.Cause,
 		TopicID: m.TopicID, External: m.Kind == KindPrimary && m.Cause.Topic != "", Port: m.Port, Payload: m.Payload})

@@ -93,7 +93,7 @@ func (c *Core) primary(input *topology.Input, shard state.Shard, m *Message) {
 	if !input.Idempotent {
 		c.remember(cell, stage, shard, m.Key, seen)
 	}
-	c.count(origin(m)).Applied++
+	c.outcomes(m.TopicID, &m.Cause).Applied++
 	if m.Cause.Topic == "" {
 		c.reply(Reply{Source: m.Cause.Source, ID: m.Cause.ID, Outcome: OutcomeApplied})
 	}
@@ -114,7 +114,7 @@ func (c *Core) remember(cell state.Cell, stage *topology.Stage, shard state.Shar
 // duplicate counts an event that was applied before, and answers a command
 // again.
 func (c *Core) duplicate(m *Message, answer string) {
-	c.count(origin(m)).Duplicates++
+	c.outcomes(m.TopicID, &m.Cause).Duplicates++
 	if m.Cause.Topic == "" {
 		c.reply(Reply{Source: m.Cause.Source, ID: m.Cause.ID, Outcome: OutcomeDuplicate, Answer: answer})
 	}
@@ -140,7 +140,7 @@ func (c *Core) checkClock(input *topology.Input, m *Message) string {
 
 // failedPrimary dead-letters an outside event at its primary key.
 func (c *Core) failedPrimary(stage *topology.Stage, shard state.Shard, m *Message, code string) string {
-	c.count(origin(m)).DeadLetters++
+	c.outcomes(m.TopicID, &m.Cause).DeadLetters++
 	in := c.plan.In(uint32(m.Port))
 	d := &operators.DeadLetter{Code: code, Stage: stage.Name, Type: in.Name, Key: m.Key, Cause: m.Cause,
 		TopicID: m.TopicID, Fields: c.cfg.Fields(m.Payload.Value), External: m.Cause.Topic != "", Port: m.Port}

@@ -91,7 +91,7 @@ func (c *Core) message(shard state.Shard, m *Message) {
 			c.primary(input, shard, m)
 			return
 		}
-		c.count(origin(m)).DeadLetters++
+		c.outcomes(m.TopicID, &m.Cause).DeadLetters++
 		c.deadLetter(shard, &operators.DeadLetter{Code: operators.CodeUnknownType, Stage: "lane", Key: m.Key,
 			Cause: m.Cause, TopicID: m.TopicID, External: m.Cause.Topic != ""})
 	case KindEvent:

@@ -188,9 +188,7 @@ func (w *world) checkAccounts(f *Final) {
 
 // hashTables adds the operators' rows to a hash, in key order.
 func (w *world) hashTables(sum *xxhash.Digest, view state.Reader) {
-	for _, err := range w.tableRows(view, func(line string) { sum.WriteString(line) }) {
-		w.errs = append(w.errs, err)
-	}
+	w.errs = append(w.errs, w.tableRows(view, func(line string) { sum.WriteString(line) })...)
 }
 
 // tableRows prints the operators' rows, one a line, in key order.

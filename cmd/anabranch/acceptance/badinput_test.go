@@ -173,7 +173,11 @@ func TestBadInput(t *testing.T) {
 	inputs := badInputs()
 	want := map[string]string{}
 	for i := range inputs {
-		offset, err := s.queue(t.Context(), inputs[i].topic, inputs[i].record(fmt.Sprintf("bad-%d", i)))
+		produce := s.queue
+		if inputs[i].code == "too_large" {
+			produce = s.packed
+		}
+		offset, err := produce(t.Context(), inputs[i].topic, inputs[i].record(fmt.Sprintf("bad-%d", i)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/topology/retail"
@@ -15,13 +17,14 @@ import (
 // one partition, so that the next offset is known.
 type shop struct {
 	t        *testing.T
+	broker   string
 	producer *kafka.Producer
 	next     map[string]int64 // by topic alias
 }
 
 func newShop(t *testing.T, broker string) *shop {
 	t.Helper()
-	return &shop{t: t, producer: producer(t, broker), next: map[string]int64{}}
+	return &shop{t: t, broker: broker, producer: producer(t, broker), next: map[string]int64{}}
 }
 
 // queue queues a record and returns its offset.
@@ -30,6 +33,23 @@ func (s *shop) queue(ctx context.Context, topic string, r connectors.OutRecord) 
 	offset := s.next[topic]
 	s.next[topic]++
 	return offset, s.producer.Produce(ctx, r, 0)
+}
+
+// packed writes a record that only fits because it is compressed.
+func (s *shop) packed(ctx context.Context, topic string, r connectors.OutRecord) (int64, error) {
+	s.flush()
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.broker), kgo.ProducerBatchMaxBytes(64<<20),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	s.next[topic]++
+	out, err := client.ProduceSync(ctx, &kgo.Record{Topic: retail.DefaultTopics()[topic], Key: r.Key, Value: r.Value}).First()
+	if err != nil {
+		return 0, err
+	}
+	return out.Offset, nil
 }
 
 // send queues a record and returns its offset.

@@ -72,12 +72,11 @@ func TestUCI(t *testing.T) {
 	if again, _ := accounted(t, &second); again != 2*events {
 		t.Errorf("events after the second replay = %d; want %d", again, 2*events)
 	}
-	var applied, wanted int64
-	for i := range second.Inputs {
-		applied, wanted = applied+second.Inputs[i].Applied, wanted+first.Inputs[i].Applied
-	}
-	if applied != wanted {
-		t.Errorf("applied after the second replay = %d; want %d as before", applied, wanted)
+	for i, in := range second.Inputs {
+		// Facts are never too old: said again, they are true again.
+		if in.Topic != "reference" && in.Applied != first.Inputs[i].Applied {
+			t.Errorf("%s/%d: applied after the second replay = %d; want %d as before", in.Topic, in.Partition, in.Applied, first.Inputs[i].Applied)
+		}
 	}
 	seen := len(log.list)
 	topic.toEnd()
