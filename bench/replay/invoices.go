@@ -14,7 +14,7 @@ type Options struct {
 	Sales bool      // invoices become sale.completed instead of order.placed
 	Stock float64   // opening stock as a multiple of the demand; 0: 1.05
 	From  time.Time // leave earlier events out
-	To    time.Time // leave this and later events out
+	To    time.Time // leave rows and events of this time and later out
 }
 
 // shipsAfter is how long after it was placed an order is shipped.
@@ -55,6 +55,9 @@ func UCI(path string, opts Options) (*Script, error) {
 	}
 	if opts.Stock == 0 {
 		opts.Stock = 1.05
+	}
+	if !opts.To.IsZero() {
+		rows = slices.DeleteFunc(rows, func(r row) bool { return !r.at.Before(opts.To) })
 	}
 	u := &uci{script: &Script{Name: "uci-online-retail"}, opts: opts, byID: map[string]*invoice{}, book: map[string][]*invoice{}}
 	for _, make := range []func([]row) error{u.reference, u.rows, u.orders} {

@@ -10,6 +10,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/kafka"
+	"anabranch.dev/connectors/wire"
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
 	"anabranch.dev/state"
@@ -194,9 +195,9 @@ func (d *decisions) record(e *decided) *operators.Record {
 
 func (d *decisions) money(text string) state.Decimal { return money(d.t, text) }
 
-// money reads a decimal; none is 0.
+// money reads a decimal; none, or one that may not be shown, is 0.
 func money(t *testing.T, text string) state.Decimal {
-	if text == "" {
+	if text == "" || text == wire.Hidden {
 		return 0
 	}
 	f, err := strconv.ParseFloat(text, 64)
