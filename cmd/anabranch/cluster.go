@@ -105,8 +105,8 @@ func newClusterSkip() *cobra.Command {
 		Use:   "skip",
 		Short: "Step over the one message that halts a group",
 		Long: `A group halts when a message breaks an invariant. 'cluster status' names the
-entry and the message. Skipping it loses that message on every replica, and
-nothing else.`,
+entry and the message. Skipping takes it out on every replica, and nothing else; it
+becomes a dead letter with the reason "skipped", which can be redriven.`,
 		Example: "  anabranch cluster skip --group 0 --entry 4711 --message 3",
 		Args:    cobra.NoArgs,
 	}

@@ -154,7 +154,7 @@ func (k *call) Emit(out *operators.OutPort, key string, e state.Visitable) strin
 			k.abort(operators.CodeRecordTooLarge)
 		}
 		if !sink.Conflated {
-			ef.number, ef.id = k.core.nextNumber(k.cell, k.stage, k.shard, sink.Topic, key)
+			ef.number, ef.id = k.core.nextNumber(k.cell, k.stage, k.shard, k.key, sink.Topic, key)
 		}
 	}
 	k.effect(ef)
@@ -241,15 +241,17 @@ func (c *Core) answer(e *effect) {
 }
 
 // nextNumber gives the next number of a record key, gapless on its topic, and
-// its decision id.
-func (c *Core) nextNumber(cell state.Cell, stage *topology.Stage, shard state.Shard, topic, key string) (uint64, string) {
+// its decision id. The last number is kept in the cell of the owner that emits.
+func (c *Core) nextNumber(cell state.Cell, stage *topology.Stage, shard state.Shard, owner, topic, key string) (uint64, string) {
 	var n numberRow
 	row := topic + "\x00" + key
 	if last, ok := cell.Get(tabNumber, row).(*numberRow); ok {
 		n = *last
 	}
 	n.Last++
-	cell.Set(tabNumber, row, &n, 0)
+	expires := c.group.LogTime + numberLifetime
+	cell.Set(tabNumber, row, &n, expires)
+	c.expireLater(cell, stage.ID, shard, owner, expires, numberLifetime)
 	return n.Last, c.decisionID(shard, stage.Name, row, n.Last)
 }
 

@@ -122,7 +122,7 @@ func (c *Core) again(shard state.Shard, d *operators.DeadLetter, e *operators.Ev
 	case d.External:
 		m.Kind = KindPrimary
 		c.outcomes(m.TopicID, &m.Cause).DeadLetters--
-		input, key, code := c.resolve(e)
+		input, key, code := c.resolve(e, true)
 		if code != "" {
 			c.refuse(shard, m, e, code)
 			return

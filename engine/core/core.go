@@ -28,9 +28,12 @@ const (
 	conflateMax = 256       // conflated records flushed per call
 
 	seenLifetime = 48 * state.Hour
-	lateAfter    = 31 * state.Day
-	clockBehind  = 30 * state.Day
-	clockAhead   = 5 * state.Minute
+	// A key that says nothing for longer than this begins again with number 1;
+	// decision ids differ all the same, by the hour they name.
+	numberLifetime = 400 * state.Day
+	lateAfter      = 31 * state.Day
+	clockBehind    = 30 * state.Day
+	clockAhead     = 5 * state.Minute
 )
 
 // Config is what a core needs to know. All replicas of a group must agree on it.
@@ -124,7 +127,7 @@ func New(cfg Config, store state.Store) (*Core, error) {
 func (c *Core) indexPlan() {
 	for _, s := range c.plan.Stages {
 		c.stages[s.ID] = s
-		c.lifetimes[s.ID] = []*state.Table{tabSeen}
+		c.lifetimes[s.ID] = []*state.Table{tabSeen, tabNumber}
 		for _, t := range s.Decl.Tables {
 			if t.Lifetime > 0 {
 				c.lifetimes[s.ID] = append(c.lifetimes[s.ID], t)

@@ -177,7 +177,7 @@ func (c *Core) event(p *partition, e *operators.Event) {
 		c.refuse(p.shard, m, e, operators.CodeSkipped)
 		return
 	}
-	input, key, code := c.resolve(e)
+	input, key, code := c.resolve(e, true)
 	if code != "" {
 		c.refuse(p.shard, m, e, code)
 		return
@@ -190,12 +190,13 @@ func (c *Core) event(p *partition, e *operators.Event) {
 	}
 }
 
-// resolve finds an event's input and primary key, decoding its payload.
-func (c *Core) resolve(e *operators.Event) (input *topology.Input, key, code string) {
+// resolve finds an event's input and primary key, decoding its payload. What
+// only the API may submit is unknown on a topic.
+func (c *Core) resolve(e *operators.Event, external bool) (input *topology.Input, key, code string) {
 	if e.Reject != nil {
 		return nil, "", e.Reject.Code
 	}
-	if input = c.plan.Input(e.Type); input == nil {
+	if input = c.plan.Input(e.Type); input == nil || external && input.Topic == "" {
 		return nil, "", operators.CodeUnknownType
 	}
 	if !c.decode(&e.Payload, input.Port.New) {

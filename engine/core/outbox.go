@@ -203,7 +203,7 @@ func (c *Core) flushShard(shard state.Shard, limit int) (flushed int, more bool)
 		}
 		r := *c.decodeRecord(&l.Record) // after a restart it is bytes
 		owner := c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: l.Key})
-		r.Number, r.ID = c.nextNumber(owner, stage, shard, r.Topic, r.Key)
+		r.Number, r.ID = c.nextNumber(owner, stage, shard, l.Key, r.Topic, r.Key)
 		c.put(shard, &r)
 	}
 	return len(latest), cell.Count(tabConflate) > 0

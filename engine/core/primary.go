@@ -36,7 +36,7 @@ func (c *Core) applyCommand(k *Command) {
 		m.Request = requestID(e.Source, e.ID)
 	}
 	skip := c.begin()
-	input, key, code := c.resolve(e)
+	input, key, code := c.resolve(e, false)
 	shard := GroupShard(c.cfg.Shards, c.cfg.Group)
 	if code == "" {
 		shard = c.shardOf(key)

@@ -64,7 +64,7 @@ var (
 	tabDecision = lasting(table[decisionRow](stageDecision, "decision"), topology.IndexLifetime)
 
 	tabSeen   = lasting(table[seenRow]("!cell", "seen"), seenLifetime)
-	tabNumber = table[numberRow]("!cell", "number")
+	tabNumber = lasting(table[numberRow]("!cell", "number"), numberLifetime)
 	tabTimer  = table[timerRow]("!cell", "timer")
 	tabExpiry = table[timerRow]("!cell", "expiry")
 )

@@ -111,6 +111,9 @@ func (n *Node) groupOfLetter(id string) (*group.Group, error) {
 	return n.groups[n.groupOf(shard)], nil
 }
 
+// codeRecordGone refuses a redrive whose record the topic no longer has.
+const codeRecordGone = "record_gone"
+
 // Redrive implements [connectors.Cluster]: an event of a topic is read there
 // again, anything else is in the dead letter itself.
 func (n *Node) Redrive(ctx context.Context, id string) (connectors.Reply, error) {
@@ -120,7 +123,11 @@ func (n *Node) Redrive(ctx context.Context, id string) (connectors.Reply, error)
 	}
 	c := core.Control{Kind: core.ControlRedrive, DeadLetter: id}
 	if d.External {
-		if c.Event, err = n.readAgain(ctx, &d); err != nil {
+		c.Event, err = n.readAgain(ctx, &d)
+		if errors.Is(err, connectors.ErrOutOfRange) || errors.Is(err, connectors.ErrTopicChanged) {
+			return connectors.Reply{Outcome: core.OutcomeRefused, Code: codeRecordGone}, nil
+		}
+		if err != nil {
 			return connectors.Reply{}, fmt.Errorf("redrive %s: %w", id, err)
 		}
 	}

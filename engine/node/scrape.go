@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"anabranch.dev/internal/metrics"
-	"anabranch.dev/state"
 )
 
 // scrapeTimeout bounds how long a scrape waits for a busy group.
@@ -33,9 +32,9 @@ func (n *Node) scrape(emit metrics.Emit) {
 		gauge("anabranch_outbox_depth_bytes", "The same in bytes.", float64(s.OutboxBytes))
 		age := 0.0
 		if s.OutboxOldest != 0 {
-			age = max(0, float64(s.LogTime-s.OutboxOldest)/float64(state.Second))
+			age = max(0, time.Since(s.OutboxOldest.Wall()).Seconds())
 		}
-		gauge("anabranch_outbox_age_seconds", "Log time since the oldest record not yet in Kafka was decided.", age)
+		gauge("anabranch_outbox_age_seconds", "Time since the oldest record not yet in Kafka was decided; under the replay clock, since the time of its event.", age)
 		gauge("anabranch_core_dead_letters_kept", "Dead letters kept.", float64(s.DeadLettered))
 		for _, src := range s.Sources {
 			if src.End >= 0 {

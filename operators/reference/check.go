@@ -53,7 +53,7 @@ func checkLocation(e *event.Location) error {
 }
 
 func checkProduct(e *event.Product) error {
-	if badCost(e.Price) {
+	if badPrice(e.Price) {
 		return refuse("product %s: price %s", e.SKU, e.Price)
 	}
 	if e.Currency != "" {
@@ -71,7 +71,7 @@ func checkPrice(e *event.Price) error {
 	if e.Channel != "" && !slices.Contains(event.ChannelClasses, e.Channel) {
 		return refuse("price of %s: channel %q is none of %v", e.SKU, e.Channel, event.ChannelClasses)
 	}
-	if badCost(e.Price) || document.CheckCurrency(e.Currency) != nil {
+	if badPrice(e.Price) || document.CheckCurrency(e.Currency) != nil {
 		return refuse("price of %s: %s %q", e.SKU, e.Price, e.Currency)
 	}
 	if e.Until != 0 && e.Until <= e.From {
@@ -86,6 +86,9 @@ func checkStaff(e *event.Staff) error {
 	}
 	return nil
 }
+
+// badPrice allows for currencies whose units are small.
+func badPrice(d state.Decimal) bool { return d < 0 || d > document.MaxAmount }
 
 func badCost(d state.Decimal) bool { return d < 0 || d > maxCost }
 

@@ -57,10 +57,20 @@ func (s *Store) open() (err error) {
 		if strings.Contains(err.Error(), "comparer name") {
 			return fmt.Errorf("%w: %w", ErrForeign, err)
 		}
-		return err
+		return flatError{err}
 	}
 	return s.readMeta()
 }
+
+// flatError is an error of Pebble's without the lines of detail below its first.
+type flatError struct{ error }
+
+func (e flatError) Error() string {
+	text, _, _ := strings.Cut(e.error.Error(), "\n")
+	return text
+}
+
+func (e flatError) Unwrap() error { return e.error }
 
 // pebbleFile matches the names of Pebble's own files.
 var pebbleFile = regexp.MustCompile(`^(LOCK|CURRENT.*|(MANIFEST|OPTIONS)-\d+|marker\..*|temporary\..*|.*\.dbtmp|\d+\.(sst|log|blob))$`)

@@ -202,7 +202,7 @@ func (s *Store) Err() error {
 func (s *Store) fail(err error) {
 	s.failOnce.Do(func() {
 		s.shut.Store(true)
-		s.failure = err
+		s.failure = flatError{err}
 		close(s.failed)
 	})
 	s.queue.close(err)

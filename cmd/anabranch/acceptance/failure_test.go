@@ -192,7 +192,7 @@ func TestDamagedDirectory(t *testing.T) {
 	stop(t, d)
 
 	for _, pattern := range []string{"anabranch.json", "pseudonym.key", "node/node.json", "node/group-0/log/*.wal",
-		"node/group-0/log/wal-meta.db", "node/group-0/state/MANIFEST-*", "kafka/meta.json", "kafka/topics.json"} {
+		"node/group-0/log/wal-meta.db", "node/group-0/state/MANIFEST-*", "node/group-0/state/*.sst", "kafka/meta.json", "kafka/topics.json"} {
 		t.Run(pattern, func(t *testing.T) {
 			files, err := filepath.Glob(filepath.Join(data, pattern))
 			if err != nil || len(files) == 0 {
@@ -218,10 +218,11 @@ func TestDamagedDirectory(t *testing.T) {
 	stop(t, d)
 }
 
-// damaged turns bytes of the first half over.
+// damaged turns bytes over from the beginning on, in every block of a file that
+// has blocks.
 func damaged(good []byte) []byte {
 	bad := append([]byte(nil), good...)
-	for i := 0; i < min(len(bad)/2, 4<<10); i += 3 {
+	for i := 0; i < len(bad); i += 3 {
 		bad[i] ^= 0x5a
 	}
 	return bad

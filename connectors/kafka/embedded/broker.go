@@ -94,6 +94,9 @@ func (b *Broker) serve(cfg *Config) error {
 			kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": never}))
 	}
 	cluster, err := kfake.NewCluster(options...)
+	if err != nil && b.dir != nil {
+		return fmt.Errorf("data directory %s: %w", b.dir.path, err)
+	}
 	if err != nil {
 		return err
 	}
