@@ -35,7 +35,7 @@ func Open(o Options) (*Store, error) {
 	s := newStore(o.withDefaults())
 	err := s.open()
 	if err != nil {
-		err = errors.Join(fmt.Errorf("open state %s: %w", o.Dir, err), s.release())
+		err = errors.Join(fmt.Errorf("open state %s: %w", o.Dir, flatError{err}), s.release())
 		return nil, err
 	}
 	return s, nil
@@ -57,7 +57,7 @@ func (s *Store) open() (err error) {
 		if strings.Contains(err.Error(), "comparer name") {
 			return fmt.Errorf("%w: %w", ErrForeign, err)
 		}
-		return flatError{err}
+		return err
 	}
 	return s.readMeta()
 }

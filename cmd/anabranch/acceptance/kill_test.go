@@ -40,10 +40,10 @@ func TestKill(t *testing.T) {
 	}
 
 	began := time.Now()
-	calm, calmStatus := runCalmly(t, peace, records)
+	calm, calmStatus, calmState := runCalmly(t, peace, records)
 	t.Logf("%d events in peace: %d decisions and releases in %.1f s", len(script.Events), len(calm.list), time.Since(began).Seconds())
 	began = time.Now()
-	killed, killedStatus := runAndKill(t, war, records, len(calm.list))
+	killed, killedStatus, killedState := runAndKill(t, war, records, len(calm.list))
 	t.Logf("with %d kills: %.1f s", kills, time.Since(began).Seconds())
 
 	for i, faults := 0, calm.differs(killed); i < len(faults); i++ {
@@ -60,7 +60,7 @@ func TestKill(t *testing.T) {
 			t.Errorf("input %+v; want %+v", got, in)
 		}
 	}
-	openStopped(t, peace).same(t, openStopped(t, war))
+	calmState.same(t, killedState)
 }
 
 // loadTopics makes a data directory whose broker holds a script, and returns
@@ -83,7 +83,7 @@ func loadTopics(t *testing.T, data string, s *replay.Script) (records int64) {
 	return records
 }
 
-func runCalmly(t *testing.T, data string, records int64) (*decisions, process.Status) {
+func runCalmly(t *testing.T, data string, records int64) (*decisions, process.Status, *stopped) {
 	t.Helper()
 	d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
 	status := settle(t, d, records)
@@ -91,13 +91,12 @@ func runCalmly(t *testing.T, data string, records int64) (*decisions, process.St
 	log := newDecisions(t)
 	log.tail(d.Kafka).toEnd()
 	log.good()
-	stop(t, d)
-	return log, status
+	return log, status, stop(t, d, data)
 }
 
 // runAndKill kills the process whenever as many records are on the topic as its
 // dice say. expected is how many there will be.
-func runAndKill(t *testing.T, data string, records int64, expected int) (*decisions, process.Status) {
+func runAndKill(t *testing.T, data string, records int64, expected int) (*decisions, process.Status, *stopped) {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
 	dice := rand.New(rand.NewPCG(seed, 0))
@@ -132,6 +131,5 @@ func runAndKill(t *testing.T, data string, records int64, expected int) (*decisi
 	topic.connect(d.Kafka)
 	topic.toEnd()
 	log.good()
-	stop(t, d)
-	return log, status
+	return log, status, stop(t, d, data)
 }

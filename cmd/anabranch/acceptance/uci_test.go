@@ -57,8 +57,7 @@ func TestUCI(t *testing.T) {
 		check.Amount{What: "cancelled", Amount: -all["cancelled"].money(t)}, check.Amount{What: "returned", Amount: -all["returned"].money(t)},
 		check.Amount{What: "dead-lettered", Amount: letters.amount}))
 
-	stop(t, d)
-	before := openStopped(t, data)
+	before := stop(t, d, data)
 	t.Logf("%d rows of operators at index %d", before.rows, before.index)
 
 	d = process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
@@ -87,8 +86,7 @@ func TestUCI(t *testing.T) {
 	if again := totals(t, d); fmt.Sprint(again) != fmt.Sprint(all) {
 		t.Errorf("totals after the second replay = %v; want %v", again, all)
 	}
-	stop(t, d)
-	before.same(t, openStopped(t, data))
+	before.same(t, stop(t, d, data))
 }
 
 // replayUCI runs the command.
@@ -100,7 +98,20 @@ func replayUCI(t *testing.T, d *process.Dev, path string, args ...string) (int, 
 	return code, p.Output()
 }
 
-func stop(t *testing.T, d *process.Dev) {
+// stop ends a node in order and opens the state that it leaves in its data
+// directory.
+func stop(t *testing.T, d *process.Dev, data string) *stopped {
+	t.Helper()
+	s := d.Status()
+	interrupt(t, d)
+	left := openStopped(t, data)
+	if left.index < s.Groups[0].Applied {
+		t.Errorf("the state is at index %d; want at least %d, which was applied", left.index, s.Groups[0].Applied)
+	}
+	return left
+}
+
+func interrupt(t *testing.T, d *process.Dev) {
 	t.Helper()
 	if code := d.Interrupt(); code != 0 {
 		t.Fatalf("Ctrl-C: exit code %d:\n%s", code, d.Output())
