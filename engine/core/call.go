@@ -48,6 +48,7 @@ func (c *Core) invoke(stage *topology.Stage, shard state.Shard, key string, m *M
 	k.stage, k.shard, k.key, k.m = stage, shard, key, m
 	k.cell = c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: key})
 	k.count = 0
+	k.effects = k.effects[:0] // what a halt may have left
 	err := k.protect(fn)
 	if err != nil {
 		if !planted.Is("core: failed call keeps its rows") {
