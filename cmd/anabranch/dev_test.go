@@ -2,17 +2,29 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"anabranch.dev/cmd/anabranch/internal/process"
 )
+
+func TestMain(m *testing.M) {
+	for _, e := range os.Environ() {
+		// The settings of whoever runs the tests are not ours.
+		if name, _, _ := strings.Cut(e, "="); strings.HasPrefix(name, "ANABRANCH_") {
+			_ = os.Unsetenv(name)
+		}
+	}
+	os.Exit(process.Main(m))
+}
+
+const firstDecision = `first decision read back from the topic (\S+) s after`
 
 const orderW1 = `{"order":"W-1","channel":"own_online","location":"web","currency":"CNY","destination":{"lat":39.9,"lon":116.4,"region":"BJ"},
 "lines":[{"line":1,"sku":"glasses-7","quantity":2,"unit_price":"899.00"}]}`
@@ -21,21 +33,21 @@ const orderW1 = `{"order":"W-1","channel":"own_online","location":"web","currenc
 // memory, an orderly end that leaves nothing behind.
 func TestDevFirstScreen(t *testing.T) {
 	tmp := t.TempDir()
-	d := startDev(t, []string{"TMPDIR=" + tmp})
-	seconds, err := strconv.ParseFloat(d.wait(firstDecision), 64)
+	d := process.StartDevIn(t, []string{"TMPDIR=" + tmp})
+	seconds, err := strconv.ParseFloat(d.Wait(firstDecision), 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("first decision after %.1f s, %v since the test started it; RSS %d MiB", seconds, time.Since(d.began), d.rssMiB())
+	t.Logf("first decision after %.1f s, %v since the test started it; RSS %d MiB", seconds, time.Since(d.Began), d.RSSMiB())
 	if seconds > 5 {
 		t.Errorf("first decision after %.1f s; want at most 5", seconds)
 	}
-	d.wait(`(?s)(?:A-\d+.*){20}`)
-	if rss := d.rssMiB(); rss >= 300 {
+	d.Wait(`(?s)(?:A-\d+.*){20}`)
+	if rss := d.RSSMiB(); rss >= 300 {
 		t.Errorf("RSS = %d MiB; want below 300", rss)
 	}
-	if code := d.interrupt(); code != exitDone {
-		t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.output())
+	if code := d.Interrupt(); code != exitDone {
+		t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.Output())
 	}
 	left, err := os.ReadDir(tmp)
 	if err != nil || len(left) > 0 {
@@ -47,32 +59,32 @@ func TestDevFirstScreen(t *testing.T) {
 func TestDevGoesOn(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	file := writeTemp(t, t.TempDir(), "order.json", orderW1)
-	d := startDev(t, nil, "--data", dir)
-	d.wait(firstDecision)
-	code, placed := d.client("order", "place", "-f", file, "-o", "json")
+	d := process.StartDev(t, "--data", dir)
+	d.Wait(firstDecision)
+	code, placed := d.Client("order", "place", "-f", file, "-o", "json")
 	if code != exitDone {
 		t.Fatalf("order place = %d: %s", code, placed)
 	}
-	second := start(t, nil, "dev", "--data", dir, "--http", "127.0.0.1:0")
-	if code := second.end(); code != exitFailed || !oneLine(second.output(), "in use by another process") {
-		t.Errorf("second process = %d: %s", code, second.output())
+	second := process.Start(t, "dev", "--data", dir, "--http", "127.0.0.1:0")
+	if code := second.End(); code != exitFailed || !oneLine(second.Output(), "in use by another process") {
+		t.Errorf("second process = %d: %s", code, second.Output())
 	}
-	for i, stop := range []func(){d.kill, func() {
-		if code := d.interrupt(); code != exitDone {
-			t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.output())
+	for i, stop := range []func(){d.Kill, func() {
+		if code := d.Interrupt(); code != exitDone {
+			t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.Output())
 		}
 	}} {
-		before := d.status().Groups[0].Applied
+		before := d.Status().Groups[0].Applied
 		stop()
-		d = startDev(t, nil, "--data", dir)
-		d.wait(firstDecision)
-		if after := d.status().Groups[0].Applied; after < before {
+		d = process.StartDev(t, "--data", dir)
+		d.Wait(firstDecision)
+		if after := d.Status().Groups[0].Applied; after < before {
 			t.Errorf("restart %d: applied = %d; want at least %d", i, after, before)
 		}
-		if code, again := d.client("order", "place", "-f", file, "-o", "json"); code != exitDone || again != placed {
+		if code, again := d.Client("order", "place", "-f", file, "-o", "json"); code != exitDone || again != placed {
 			t.Errorf("restart %d: the same order again = %d: %s\nwant %s", i, code, again, placed)
 		}
-		if s := d.status().Inputs; len(s) == 0 {
+		if s := d.Status().Inputs; len(s) == 0 {
 			t.Errorf("restart %d: no inputs", i)
 		}
 	}
@@ -99,9 +111,9 @@ func TestDevRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := start(t, []string{"TMPDIR=" + t.TempDir()}, append([]string{"dev", "--http", "127.0.0.1:0"}, tt.args...)...)
-			if code := p.end(); code != exitFailed || !oneLine(p.output(), tt.want) {
-				t.Errorf("exit code %d, output:\n%s\nwant one line with %q", code, p.output(), tt.want)
+			p := process.Start(t, append([]string{"dev", "--http", "127.0.0.1:0"}, tt.args...)...)
+			if code := p.End(); code != exitFailed || !oneLine(p.Output(), tt.want) {
+				t.Errorf("exit code %d, output:\n%s\nwant one line with %q", code, p.Output(), tt.want)
 			}
 		})
 	}
@@ -109,11 +121,11 @@ func TestDevRefuses(t *testing.T) {
 
 // A port that is taken is said, and the next free one used.
 func TestDevPortTaken(t *testing.T) {
-	first := startDev(t, nil, "--no-sample")
-	second := start(t, nil, "dev", "--no-sample", "--http", first.http)
-	second.wait(`\(` + regexp.QuoteMeta(first.http) + ` is taken\)`)
-	if code := second.interrupt(); code != exitDone {
-		t.Errorf("exit code %d:\n%s", code, second.output())
+	first := process.StartDev(t, "--no-sample")
+	second := process.Start(t, "dev", "--no-sample", "--http", first.HTTP)
+	second.Wait(`\(` + regexp.QuoteMeta(first.HTTP) + ` is taken\)`)
+	if code := second.Interrupt(); code != exitDone {
+		t.Errorf("exit code %d:\n%s", code, second.Output())
 	}
 }
 
@@ -121,99 +133,66 @@ func TestDevPortTaken(t *testing.T) {
 // waits, saying so in a line, and goes on when it is back.
 func TestDevOnKafka(t *testing.T) {
 	data := t.TempDir()
-	broker := start(t, nil, "kafka", "--data", data, "--port", "19092")
-	address := broker.wait(`Kafka on ([0-9.:]+)`)
+	broker := process.Start(t, "kafka", "--data", data, "--port", strconv.Itoa(process.FreePort(t)))
+	address := broker.Wait(`Kafka on ([0-9.:]+)`)
 	_, port, _ := strings.Cut(address, ":")
-	d := startDev(t, nil, "--kafka", address)
-	d.wait(firstDecision)
-	if d.kafka != address {
-		t.Errorf("dev says its Kafka is %s; want %s", d.kafka, address)
+	d := process.StartDev(t, "--kafka", address)
+	d.Wait(firstDecision)
+	if d.Kafka != address {
+		t.Errorf("dev says its Kafka is %s; want %s", d.Kafka, address)
 	}
-	broker.kill()
-	d.wait(`inputs wait for kafka`)
-	seen := strings.Count(d.output(), "\n")
-	broker = start(t, nil, "kafka", "--data", data, "--port", port)
-	broker.wait(`Kafka on ([0-9.:]+)`)
-	d.wait(`(?s)(?:.*\n){` + strconv.Itoa(seen+1) + `}.*(allocated|failed)`)
-	if n := strings.Count(d.output(), "inputs wait for kafka"); n != 1 {
-		t.Errorf("dev says %d times that Kafka is away; want once:\n%s", n, d.output())
+	broker.Kill()
+	d.Wait(`inputs wait for kafka`)
+	seen := strings.Count(d.Output(), "\n")
+	broker = process.Start(t, "kafka", "--data", data, "--port", port)
+	broker.Wait(`Kafka on ([0-9.:]+)`)
+	d.Wait(`(?s)(?:.*\n){` + strconv.Itoa(seen+1) + `}.*(allocated|failed)`)
+	if n := strings.Count(d.Output(), "inputs wait for kafka"); n != 1 {
+		t.Errorf("dev says %d times that Kafka is away; want once:\n%s", n, d.Output())
 	}
-	if code := d.interrupt(); code != exitDone {
-		t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.output())
+	if code := d.Interrupt(); code != exitDone {
+		t.Errorf("Ctrl-C: exit code %d:\n%s", code, d.Output())
 	}
-	if code := broker.interrupt(); code != exitDone {
-		t.Errorf("kafka: exit code %d:\n%s", code, broker.output())
-	}
-}
-
-// A full disk ends the process with one line, and loses nothing.
-func TestDevFullDisk(t *testing.T) {
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=96m"); err != nil {
-		t.Skipf("a small file system can't be mounted: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
-	d := startDev(t, nil, "--data", filepath.Join(disk, "data"))
-	d.wait(firstDecision)
-	before := d.status().Groups[0].Applied
-	filler, err := os.Create(filepath.Join(disk, "filler"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for block := make([]byte, 1<<16); err == nil; {
-		_, err = filler.Write(block)
-	}
-	if code := d.end(); code != exitFailed {
-		t.Errorf("exit code %d", code)
-	}
-	if got := regexp.MustCompile(`(?m)^anabranch: .*$`).FindAllString(d.output(), -1); len(got) != 1 || !strings.Contains(got[0], "no space left on device") {
-		t.Errorf("says %q; want one line about the full disk:\n%s", got, d.output())
-	}
-	if err := errors.Join(filler.Close(), os.Remove(filler.Name())); err != nil {
-		t.Fatal(err)
-	}
-	d = startDev(t, nil, "--data", filepath.Join(disk, "data"))
-	d.wait(firstDecision)
-	if after := d.status().Groups[0].Applied; after < before {
-		t.Errorf("applied = %d after a full disk; want at least %d", after, before)
+	if code := broker.Interrupt(); code != exitDone {
+		t.Errorf("kafka: exit code %d:\n%s", code, broker.Output())
 	}
 }
 
 // What can't be applied is listed with its reason, and is applied once its
 // cause is mended.
 func TestDevDeadLetters(t *testing.T) {
-	d := startDev(t, nil, "--no-sample")
+	d := process.StartDev(t, "--no-sample")
 	now := time.Now().UTC().Format(time.RFC3339Nano)
 	place := func(id string, takes bool) string {
 		return fmt.Sprintf(`{"id":%q,"source":"erp","type":"location","time":%q,"location":"kiosk","kind":"store","channel":"own_store","takes_returns":%v}`, id, now, takes)
 	}
-	d.submit(place("l-1", false))
-	d.submit(fmt.Sprintf(`{"id":"r-1","source":"pos","type":"return.received","time":%q,"document":"B-1","channel":"own_store","location":"kiosk","currency":"CNY",
+	d.Submit(place("l-1", false))
+	d.Submit(fmt.Sprintf(`{"id":"r-1","source":"pos","type":"return.received","time":%q,"document":"B-1","channel":"own_store","location":"kiosk","currency":"CNY",
 		"lines":[{"line":1,"sku":"mug-1","quantity":1,"unit_price":"9.00"}]}`, now))
 	var list struct {
 		DeadLetters []deadLetter `json:"dead_letters"`
 	}
-	code, out := d.client("dead-letters", "list", "-o", "json")
+	code, out := d.Client("dead-letters", "list", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &list); err != nil || code != exitDone {
 		t.Fatalf("dead-letters list = %d: %s", code, out)
 	}
 	if len(list.DeadLetters) != 1 || list.DeadLetters[0].Code != "returns_not_taken" || list.DeadLetters[0].Type != "return.received" {
 		t.Fatalf("dead letters = %+v; want the return", list.DeadLetters)
 	}
-	code, out = d.client("dead-letters", "redrive", list.DeadLetters[0].ID)
+	code, out = d.Client("dead-letters", "redrive", list.DeadLetters[0].ID)
 	again := regexp.MustCompile(`dead_letter +returns_not_taken +(\S+)`).FindStringSubmatch(out)
 	if code != exitFailed || again == nil {
 		t.Fatalf("redrive before it is mended = %d: %s", code, out)
 	}
 	id := again[1]
-	d.submit(place("l-2", true))
-	if code, out := d.client("dead-letters", "redrive", id); code != exitDone || !strings.Contains(out, "applied") {
+	d.Submit(place("l-2", true))
+	if code, out := d.Client("dead-letters", "redrive", id); code != exitDone || !strings.Contains(out, "applied") {
 		t.Errorf("redrive after it is mended = %d: %s", code, out)
 	}
-	if code, out := d.client("dead-letters", "show", id); code != exitFailed || !strings.Contains(out, "not_found") {
+	if code, out := d.Client("dead-letters", "show", id); code != exitFailed || !strings.Contains(out, "not_found") {
 		t.Errorf("the dead letter is still there: %d: %s", code, out)
 	}
-	if code, out := d.client("get", "stock", "mug-1"); code != exitDone || !strings.Contains(out, "kiosk") {
+	if code, out := d.Client("get", "stock", "mug-1"); code != exitDone || !strings.Contains(out, "kiosk") {
 		t.Errorf("get stock = %d: %s; want the returned unit", code, out)
 	}
 }

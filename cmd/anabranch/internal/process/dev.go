@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -64,6 +66,25 @@ func (d *Dev) Get(path string, into any) error {
 		return fmt.Errorf("GET %s = %s", path, resp.Status)
 	}
 	return json.NewDecoder(resp.Body).Decode(into)
+}
+
+// Submit brings an event in, as soon as the node is ready for it.
+func (d *Dev) Submit(body string) {
+	d.t.Helper()
+	Until(d.t, Patience, "event taken", func() bool {
+		resp, err := http.Post("http://"+d.HTTP+"/v1/events", "application/json", strings.NewReader(body))
+		if err != nil {
+			d.t.Fatal(err)
+		}
+		answer, err := io.ReadAll(resp.Body)
+		if err := errors.Join(err, resp.Body.Close()); err != nil {
+			d.t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
+			d.t.Fatalf("submit = %d: %s", resp.StatusCode, answer)
+		}
+		return resp.StatusCode == http.StatusOK
+	})
 }
 
 // Status is what the API says of the cluster.

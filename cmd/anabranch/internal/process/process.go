@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -77,7 +78,8 @@ func StartIn(t testing.TB, env []string, args ...string) *Process {
 	t.Helper()
 	p := &Process{Began: time.Now(), Explain: func() string { return "" },
 		t: t, cmd: exec.Command(binary, args...), done: make(chan struct{}), more: make(chan struct{}, 1)}
-	p.cmd.Env = append(environment(), env...)
+	// What a killed process leaves in its temporary folder goes with the test.
+	p.cmd.Env = append(append(environment(), "TMPDIR="+t.TempDir()), env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -118,8 +120,23 @@ func (p *Process) read(from io.Reader, also *[]string) {
 	}
 }
 
-// Pid is the process's id.
-func (p *Process) Pid() int { return p.cmd.Process.Pid }
+// RSSMiB is how much memory it has in use now.
+func (p *Process) RSSMiB() int {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(text)
+	if m == nil {
+		p.t.Fatal("no VmRSS")
+	}
+	kib, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return kib >> 10
+}
 
 // Output is what it has printed so far, on both outputs.
 func (p *Process) Output() string {
