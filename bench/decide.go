@@ -58,8 +58,12 @@ func (c DecideConfig) Validate() error {
 	return errors.Join(faults...)
 }
 
-// memoryLimit is what a run tries to stay below.
-const memoryLimit = 4 << 30
+// What a run may use: enough rows for every item, not for every order ever made,
+// as in a system that runs for longer.
+const (
+	memoryLimit = 4 << 30
+	hotMemory   = 128 << 20
+)
 
 // decideRun is one run while it lasts.
 type decideRun struct {
@@ -121,7 +125,7 @@ func (r *decideRun) open(dir string) error {
 		return err
 	}
 	r.node, err = assembly.Open(assembly.Config{
-		Cluster: "bench", Dir: filepath.Join(dir, "node"), Key: key, Durability: r.cfg.Durability, HotMemory: 1 << 30,
+		Cluster: "bench", Dir: filepath.Join(dir, "node"), Key: key, Durability: r.cfg.Durability, HotMemory: hotMemory,
 		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		NewFetcher: func() (connectors.Fetcher, error) { return r.kafka, nil },
 		NewSink:    func(node.SinkOptions) (connectors.Sink, error) { return r.kafka, nil },
