@@ -28,7 +28,7 @@ type Options struct {
 	CacheBytes int64         // Pebble's cache of blocks; default 32 MiB
 	FlushBytes int64         // written before a flush; default 1/32 of HotBytes, 16 to 32 MiB
 	FlushEvery time.Duration // longest time from a write to its flush; default 5 s
-	Gather     time.Duration // how long the writer waits for more to write at once; default 2 ms
+	Gather     time.Duration // how long the writer waits for more to write at once: what is deleted again meanwhile is never written; default 100 ms
 }
 
 // Validate reports every fault.
@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32*mib)
 	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/32, 16*mib), 32*mib))
 	o.FlushEvery = cmp.Or(o.FlushEvery, 5*time.Second)
-	o.Gather = cmp.Or(o.Gather, 2*time.Millisecond)
+	o.Gather = cmp.Or(o.Gather, 100*time.Millisecond)
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}
