@@ -284,15 +284,8 @@ func (r *decideRun) deliver(out *connectors.OutRecord) {
 
 // check counts what must not have happened.
 func (r *decideRun) check(ctx context.Context, report *Report) error {
+	r.count(&report.Checks)
 	r.mu.Lock()
-	for _, n := range r.seen {
-		switch {
-		case n == 0:
-			report.Checks.Lost++
-		case n > 1:
-			report.Checks.Doubled += int64(n - 1)
-		}
-	}
 	unobserved := len(r.due) - r.first - r.observed
 	r.mu.Unlock()
 	if unobserved > int(report.Checks.Lost) {
@@ -301,4 +294,18 @@ func (r *decideRun) check(ctx context.Context, report *Report) error {
 	var err error
 	report.Checks.Oversold, err = oversold(ctx, r.node, r.cfg.Workload.SKUs)
 	return err
+}
+
+// count adds up lost and doubled decisions.
+func (r *decideRun) count(c *Checks) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, n := range r.seen {
+		switch {
+		case n == 0:
+			c.Lost++
+		case n > 1:
+			c.Doubled += int64(n - 1)
+		}
+	}
 }
