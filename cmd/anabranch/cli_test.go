@@ -97,6 +97,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"version", "-o", "xml"}, exitUsage, "", "none of table, json, yaml"},
 		{[]string{"version", "--bogus"}, exitUsage, "", "unknown flag"},
 		{[]string{"dev", "--clock", "sun"}, exitUsage, "", "neither wall nor replay"},
+		{[]string{"dev", "--delivery", "twice"}, exitUsage, "", "neither exactly_once nor at_least_once"},
+		{[]string{"dev", "--on-gap", "weep"}, exitUsage, "", "neither stop nor skip"},
 		{[]string{"dev", "--http", "here"}, exitUsage, "", "HOST:PORT"},
 		{[]string{"replay", "netflix", "x"}, exitUsage, "", "data set"},
 		{[]string{"replay", "events", "x", "--rate", "fast"}, exitUsage, "", "--rate"},

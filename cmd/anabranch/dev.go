@@ -43,6 +43,7 @@ var started = time.Now()
 
 type devFlags struct {
 	clock, data, kafka, durability, http string
+	delivery, onGap                      string
 	noSample, quiet                      bool
 }
 
@@ -67,15 +68,21 @@ gone afterwards; with it, a second start goes on where the first was.`,
 	cmd.Flags().StringVar(&f.data, "data", "", "directory to keep everything in")
 	cmd.Flags().StringVar(&f.kafka, "kafka", "", "HOST:PORT of a Kafka to use in place of the embedded broker")
 	cmd.Flags().StringVar(&f.durability, "durability", node.DurabilityDisk, "disk: every append is on disk before it counts; memory: within 10 ms")
+	cmd.Flags().StringVar(&f.delivery, "delivery", node.ExactlyOnce, "exactly_once: in transactions; at_least_once: without, consumers drop repeated ids")
+	cmd.Flags().StringVar(&f.onGap, "on-gap", node.GapStop, "when records of an input are gone before they were read: stop that input, or skip and record the gap")
 	cmd.Flags().StringVar(&f.http, "http", "127.0.0.1:8470", "address of the HTTP API; the next free port if it is taken")
 	cmd.Flags().BoolVar(&f.noSample, "no-sample", false, "without the sample shop")
 	cmd.Flags().BoolVar(&f.quiet, "quiet", false, "print no decisions after the first")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if !slices.Contains([]string{node.ClockWall, node.ClockReplay}, f.clock) {
-			return usagef("--clock %q is neither wall nor replay", f.clock)
-		}
-		if !slices.Contains([]string{node.DurabilityDisk, node.DurabilityMemory}, f.durability) {
-			return usagef("--durability %q is neither disk nor memory", f.durability)
+		for _, c := range []struct{ name, value, one, other string }{
+			{"clock", f.clock, node.ClockWall, node.ClockReplay},
+			{"durability", f.durability, node.DurabilityDisk, node.DurabilityMemory},
+			{"delivery", f.delivery, node.ExactlyOnce, node.AtLeastOnce},
+			{"on-gap", f.onGap, node.GapStop, node.GapSkip},
+		} {
+			if c.value != c.one && c.value != c.other {
+				return usagef("--%s %q is neither %s nor %s", c.name, c.value, c.one, c.other)
+			}
 		}
 		return runDev(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
@@ -148,7 +155,7 @@ func (d *dev) open(ctx context.Context) error {
 		return err
 	}
 	if d.node, err = assembly.Open(assembly.Config{Dir: d.dir.Node(), Brokers: d.brokers, Key: d.dir.Key,
-		Durability: d.flags.durability, Clock: d.flags.clock, Version: version, Log: d.log}); err != nil {
+		Durability: d.flags.durability, Clock: d.flags.clock, Delivery: d.flags.delivery, OnGap: d.flags.onGap, Version: version, Log: d.log}); err != nil {
 		return err
 	}
 	return nil

@@ -120,6 +120,16 @@ func TestDevRefuses(t *testing.T) {
 }
 
 // A port that is taken is said, and the next free one used.
+// Without transactions decisions come back as well.
+func TestDevAtLeastOnce(t *testing.T) {
+	d := process.StartDev(t, "--delivery", "at_least_once", "--durability", "memory", "--on-gap", "skip")
+	d.Wait(firstDecision)
+	d.Wait(`(?s)(?:A-\d+.*){3}`)
+	if code := d.Interrupt(); code != exitDone {
+		t.Errorf("exit code %d:\n%s", code, d.Output())
+	}
+}
+
 func TestDevPortTaken(t *testing.T) {
 	first := process.StartDev(t, "--no-sample")
 	second := process.Start(t, "dev", "--no-sample", "--http", first.HTTP)

@@ -25,6 +25,7 @@ type Config struct {
 	Durability  string
 	Clock       string
 	Delivery    string
+	OnGap       string
 	HotMemory   int64 // default 64 MiB
 	Version     string
 	// NewFetcher and NewSink replace Kafka at both ends, for a measurement
@@ -64,7 +65,7 @@ func Open(cfg Config) (*Node, error) {
 	n := &Node{Plan: plan, Topics: topics, Decoder: wire.NewDecoder(pseudonyms), Encoder: encoder, Metrics: cfg.Metrics}
 	n.Node, err = node.Open(node.Config{
 		ID: cfg.ID, Dir: cfg.Dir, Cluster: cfg.Cluster, Version: cfg.Version, Peer: cfg.Peer,
-		Durability: cfg.Durability, Clock: cfg.Clock, Delivery: cfg.Delivery, HotMemory: cfg.HotMemory,
+		Durability: cfg.Durability, Clock: cfg.Clock, Delivery: cfg.Delivery, OnGap: cfg.OnGap, HotMemory: cfg.HotMemory,
 		Fingerprint: pseudonyms.Fingerprint(), Plan: plan, Topics: topics, Codec: codec.New(), Fields: wire.Fields,
 		OpenStore: func(o node.StoreOptions) (group.Store, error) {
 			s, err := pebblestate.Open(pebblestate.Options{Dir: o.Dir, Tables: o.Tables, Codec: codec.New(), Log: cfg.Log, HotBytes: o.HotMemory})
