@@ -114,10 +114,30 @@ func (g *Group) stop() error {
 				g.cfg.Log.Warn("leadership not transferred", "group", g.cfg.Core.Group, "err", err)
 			}
 		}
+		// Raft answers every proposal while it lives, as leader or not, but
+		// forgets those it had only buffered when it is shut down.
+		answered := make(chan struct{})
+		go func() { g.waits.Wait(); close(answered) }()
+		g.awaitAnswers(answered)
 		errs = append(errs, g.raft.Shutdown().Error())
-		g.waits.Wait()
+		if !g.awaitAnswers(answered) {
+			g.cfg.Log.Warn("raft left proposals without an answer", "group", g.cfg.Core.Group)
+		}
 	}
 	return errors.Join(append(errs, g.release())...)
+}
+
+// awaitAnswers waits until Raft has answered everything it was asked, or, when
+// its disk hangs, for as long as an orderly stop may take.
+func (g *Group) awaitAnswers(answered <-chan struct{}) bool {
+	limit := time.NewTimer(g.cfg.Drain)
+	defer limit.Stop()
+	select {
+	case <-answered:
+		return true
+	case <-limit.C:
+		return false
+	}
 }
 
 // release closes what Open and startRaft opened. The first fault is what the
