@@ -35,8 +35,11 @@ func (f fsm) ApplyBatch(logs []*raft.Log) []any {
 		if f.stopped() {
 			break
 		}
-		if l.Type == raft.LogCommand {
+		switch l.Type {
+		case raft.LogCommand:
 			f.applyLog(l)
+		case raft.LogConfiguration:
+			f.setConfiguration(l.Index, raft.DecodeConfiguration(l.Data))
 		}
 		f.advance(l.Index)
 	}
@@ -64,7 +67,11 @@ func (f fsm) applyLog(l *raft.Log) {
 			f.fail("apply", faultOf(l.Index, r))
 		}
 	}()
+	indexBefore, timeBefore := f.store.Applied(), f.core.LogTime()
 	out := f.core.Apply(l.Index, entry)
+	if digestDue(f.cfg.Core.Clock, timeBefore, f.core.LogTime(), indexBefore, f.store.Applied()) {
+		f.store.Digests(f.digests.take)
+	}
 	a := leader.Applied{Output: out, Own: own != nil, NextTimer: f.core.NextTimer()}
 	a.OutboxRecords, a.OutboxBytes = f.core.OutboxDepth()
 	f.cfg.Metrics.Applied(time.Since(start))
@@ -185,29 +192,53 @@ func (s *snapshot) Release() {
 	os.RemoveAll(s.dir)
 }
 
-// Restore implements raft.FSM: it replaces the state by another replica's.
+// Restore implements raft.FSM: it replaces the state by another replica's, which
+// the snapshot store has installed already. The stream is not needed: the files
+// are linked.
 func (f fsm) Restore(r io.ReadCloser) error {
-	incoming := filepath.Join(f.cfg.Dir, "incoming")
-	if err := os.RemoveAll(incoming); err != nil {
+	index, _ := f.snaps.Newest()
+	f.cfg.Log.Info("installing snapshot", "group", f.cfg.Core.Group, "index", index)
+	err := r.Close()
+	if err == nil {
+		err = f.install()
+	}
+	if err != nil {
+		// The state is neither the old one nor a good new one.
+		f.fail("restore", fmt.Errorf("snapshot at %d: %w", index, err))
 		return err
 	}
-	if err := errors.Join(raftlog.Unpack(r, incoming), r.Close()); err != nil {
+	f.advance(max(index, f.store.Applied()))
+	f.logBytes.Store(0)
+	if at, c := f.snaps.Configuration(); at > 0 {
+		f.setConfiguration(at, c)
+	}
+	return nil
+}
+
+// install opens the newest snapshot in place of the state, and takes it into
+// use once all of it has been verified. Meanwhile there is no state to ask.
+func (f fsm) install() error {
+	f.mu.Lock()
+	err := f.closeStore()
+	f.mu.Unlock()
+	if err != nil {
 		return err
+	}
+	if err := f.extract(); err != nil {
+		return err
+	}
+	store, c, err := f.openStore()
+	if err != nil {
+		return err
+	}
+	writing := f.runStore(store)
+	if err := store.Scrub(context.Background(), 0); err != nil { // it ends with the store
+		return errors.Join(err, writing.close(store))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.closeStore(); err != nil {
-		return err
-	}
-	if err := replaceDir(incoming, f.stateDir()); err != nil {
-		return err
-	}
-	if err := f.openStore(); err != nil {
-		f.fail("restore", err)
-		return err
-	}
-	f.advance(f.store.Applied())
-	f.runStore()
+	f.store, f.core, f.writing = store, c, writing
+	f.restored.Store(store.Applied())
 	return nil
 }
 

@@ -17,12 +17,13 @@ import (
 
 // Group is one Raft group on this node.
 type Group struct {
-	cfg   Config
-	log   *raftlog.Log
-	snaps *raftlog.Snapshots
-	layer *layer
-	trans *raft.NetworkTransport
-	raft  *raft.Raft // set before joined is
+	cfg     Config
+	log     *raftlog.Log
+	snaps   *raftlog.Snapshots
+	records *records
+	streams *streams
+	trans   *transport
+	raft    *raft.Raft // set before joined is, as trans is
 
 	joined atomic.Bool
 
@@ -31,20 +32,24 @@ type Group struct {
 	// mu is the apply mutex: it guards core and store, and is held when the
 	// tenure changes, so that a tenure hears of every entry after its start. It
 	// is held for one entry, or one query, at a time.
-	mu        sync.Mutex
-	core      *core.Core
-	store     Store
-	tenure    atomic.Pointer[tenure]
-	storeStop context.CancelFunc
-	storeDone chan struct{}
+	mu      sync.Mutex
+	core    *core.Core
+	store   Store
+	tenure  atomic.Pointer[tenure]
+	writing *writeBehind // nil before Run
 
+	members      atomic.Pointer[configuration]
+	digests      digests
 	appliedIndex atomic.Uint64 // last index of any kind that has passed
 	restored     atomic.Uint64 // index of the state when it was opened
 	logBytes     atomic.Int64  // of entries since the last snapshot
 	halted       atomic.Bool
+	stalled      atomic.Bool // the disk hung while this replica led
 	leading      atomic.Bool // a tenure is serving
 	moved        sync.Cond   // broadcast when appliedIndex moves
 	movedMu      sync.Mutex
+
+	reading sync.Mutex // held while state and snapshot are read through
 
 	replies replies
 	verify  verifier
@@ -57,60 +62,49 @@ type Group struct {
 	waits sync.WaitGroup // for Raft's futures: they end with Raft
 }
 
-// trailingLogs is how many entries stay in the log behind a snapshot, for
-// followers that are a little late.
-const trailingLogs = 256
-
 // now is the group's clock: wall time at the start plus what has passed since,
 // so that it never goes back.
-func (g *Group) now() state.Time { return state.TimeOf(g.started.Add(time.Since(g.started))) }
+func (g *Group) now() state.Time {
+	return state.TimeOf(g.started.Add(time.Since(g.started) + g.cfg.ahead))
+}
 
 // Run serves until ctx ends, then stops in order. It returns nil after an
 // orderly stop and else the fault that stopped the replica. The group is closed
 // afterwards.
 func (g *Group) Run(ctx context.Context) error {
-	g.runStore()
+	g.writing = g.runStore(g.store)
 	err := g.startRaft()
 	if err == nil {
 		var loops sync.WaitGroup
 		ctx, cancel := context.WithCancel(ctx)
-		loops.Go(func() { g.lead(ctx) })
-		loops.Go(func() { g.keep(ctx) })
-		loops.Go(func() { g.watchStore(ctx) })
+		for _, loop := range []func(context.Context){g.lead, g.keep, g.watchDisk, g.scrub, g.recheck, g.suspect} {
+			loops.Go(func() { loop(ctx) })
+		}
 		select {
 		case <-ctx.Done():
 		case <-g.failed:
+			g.noteDamage(g.fault)
 			cancel()
 		}
 		loops.Wait()
 		cancel()
 	}
 	if err = errors.Join(err, g.stop()); err != nil {
-		return fmt.Errorf("group %d: %w", g.cfg.Core.Group, err)
+		err = fmt.Errorf("group %d: %w", g.cfg.Core.Group, damage(err))
+		g.noteDamage(err)
+		return err
 	}
 	return nil
-}
-
-// watchStore notices a disk that fails behind the state.
-func (g *Group) watchStore(ctx context.Context) {
-	g.mu.Lock()
-	store := g.store
-	g.mu.Unlock()
-	select {
-	case <-ctx.Done():
-	case <-store.Failed():
-		g.fail("state", fmt.Errorf("state: %w", store.Err()))
-	}
 }
 
 // stop ends Raft, then closes everything.
 func (g *Group) stop() error {
 	var errs []error
 	if g.raft != nil {
-		if g.raft.State() == raft.Leader && len(g.voters()) > 1 && g.Err() == nil {
+		if g.raft.State() == raft.Leader && len(g.voters()) > 1 && !g.stalled.Load() {
 			// A planned move takes milliseconds, an election does not. Without
 			// a willing follower there is an election.
-			if err := g.raft.LeadershipTransfer().Error(); err != nil {
+			if err := g.transfer(""); err != nil {
 				g.cfg.Log.Warn("leadership not transferred", "group", g.cfg.Core.Group, "err", err)
 			}
 		}
@@ -119,7 +113,9 @@ func (g *Group) stop() error {
 		answered := make(chan struct{})
 		go func() { g.waits.Wait(); close(answered) }()
 		g.awaitAnswers(answered)
-		errs = append(errs, g.raft.Shutdown().Error())
+		down := g.raft.Shutdown()
+		// Else a peer that doesn't answer holds up the end of Raft.
+		errs = append(errs, g.streams.Close(), down.Error())
 		if !g.awaitAnswers(answered) {
 			g.cfg.Log.Warn("raft left proposals without an answer", "group", g.cfg.Core.Group)
 		}
@@ -148,10 +144,8 @@ func (g *Group) release() error {
 	if g.raft != nil {
 		committed = g.raft.CommitIndex()
 	}
-	if g.trans != nil {
-		errs = append(errs, g.trans.Close())
-	} else if g.layer != nil {
-		errs = append(errs, g.layer.Close())
+	if g.streams != nil {
+		errs = append(errs, g.streams.Close())
 	}
 	g.mu.Lock()
 	errs = append(errs, g.closeStore())
@@ -173,7 +167,8 @@ func (g *Group) Close() error { return g.release() }
 func (g *Group) fail(part string, err error) {
 	g.failOnce.Do(func() {
 		g.cfg.Metrics.Fault(part)
-		g.fault = err
+		g.fault = damage(err)
+		g.cfg.Log.Error("replica stops", "group", g.cfg.Core.Group, "err", g.fault)
 		close(g.failed)
 	})
 }
@@ -193,6 +188,23 @@ func (g *Group) Err() error {
 		return g.fault
 	}
 	return nil
+}
+
+// Applied is the index up to which the log is applied here.
+func (g *Group) Applied() uint64 {
+	applied := g.appliedIndex.Load()
+	if !g.joined.Load() {
+		return applied
+	}
+	return g.records.passed(applied, g.raft.CommitIndex())
+}
+
+// Commit is the index up to which this replica knows the log to be committed.
+func (g *Group) Commit() uint64 {
+	if !g.joined.Load() {
+		return 0
+	}
+	return g.raft.CommitIndex()
 }
 
 // advance notes that the log has been applied up to an index.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
@@ -45,8 +46,20 @@ func (g *Group) keep(ctx context.Context) {
 	}
 }
 
+// trailing is how much log may stay behind a snapshot, in what makes one due.
+const trailing = 2
+
 // Snapshot takes a snapshot now and truncates the log behind it.
 func (g *Group) Snapshot() error {
+	newest, _ := g.snaps.Newest()
+	if n := g.appliedIndex.Load() - newest; n > 0 && n < math.MaxInt64 { // else there was one just now
+		size := max(1, uint64(max(0, g.logBytes.Load()))/n)
+		o := g.raft.ReloadableConfig()
+		o.TrailingLogs = min(g.cfg.TrailingEntries, max(1, trailing*uint64(g.cfg.SnapshotBytes)/size))
+		if err := g.raft.ReloadConfig(o); err != nil {
+			return err
+		}
+	}
 	err := g.raft.Snapshot().Error()
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return nil

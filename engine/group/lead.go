@@ -63,6 +63,11 @@ func (g *Group) serve(ctx context.Context) error {
 		return err
 	}
 	g.mu.Lock()
+	if g.core == nil { // another leader's snapshot is being installed
+		g.mu.Unlock()
+		sink.Close()
+		return errNotLeader
+	}
 	t := g.newTenure(sink.Slots())
 	g.tenure.Store(t)
 	g.mu.Unlock()
@@ -234,6 +239,7 @@ func (t *tenure) finish(limit time.Duration) {
 				return
 			}
 			last = true
+			t.machines.Proposer.Flush()
 			if t.propose(g.now()) != nil || t.machines.Proposer.InFlight() == 0 {
 				return
 			}

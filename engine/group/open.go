@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,37 +18,51 @@ import (
 )
 
 // Open opens a group's log, snapshots and state. Nothing runs before
-// [Group.Run]; a group that is not run must be closed.
+// [Group.Run]; a group that is not run must be closed. An error that wraps
+// [ErrDamaged] means that this replica must be replaced.
 func Open(cfg Config) (g *Group, err error) {
 	g = &Group{cfg: cfg.withDefaults(), started: time.Now(), pokes: make(chan struct{}, 1), failed: make(chan struct{})}
 	g.moved.L = &g.movedMu
 	g.replies.max = g.cfg.MaxRequests
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("group %d: %w", cfg.Core.Group, errors.Join(err, g.release()))
-			g = nil
-		}
-	}()
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
-		return g, err
+	if err := g.open(); err != nil {
+		err = fmt.Errorf("group %d: %w", cfg.Core.Group, damage(errors.Join(err, g.release())))
+		g.noteDamage(err)
+		return nil, err
 	}
-	if g.snaps, err = raftlog.OpenSnapshots(filepath.Join(cfg.Dir, "snapshots")); err != nil {
-		return g, err
+	return g, nil
+}
+
+func (g *Group) open() (err error) {
+	if err := os.MkdirAll(g.cfg.Dir, 0o755); err != nil {
+		return err
+	}
+	if err := readDamage(g.cfg.Dir); err != nil {
+		return err
+	}
+	if g.snaps, err = raftlog.OpenSnapshots(filepath.Join(g.cfg.Dir, "snapshots")); err != nil {
+		return err
 	}
 	snapshot, _ := g.snaps.Newest()
 	o := raftlog.Options{
-		Dir: filepath.Join(cfg.Dir, "log"), Group: uint64(cfg.Core.Group), Durability: cfg.Durability, Snapshot: snapshot,
-		OnSync:  cfg.Metrics.Synced,
+		Dir: filepath.Join(g.cfg.Dir, "log"), Group: uint64(g.cfg.Core.Group), Durability: g.cfg.Durability, Snapshot: snapshot,
+		OnSync:  g.cfg.Metrics.Synced,
 		OnFault: func(err error) { g.fail("log", fmt.Errorf("log: %w", err)) },
 	}
 	g.cfg.Disk(&o)
 	if g.log, err = raftlog.Open(o); err != nil {
-		return g, err
+		return err
 	}
 	if err = g.openState(snapshot); err != nil {
-		return g, err
+		return err
 	}
-	return g, g.check(snapshot)
+	if err = g.check(snapshot); err != nil {
+		return err
+	}
+	if index, c := g.snaps.Configuration(); index > 0 {
+		g.members.Store(&configuration{index: index, servers: c.Servers})
+	}
+	g.records, err = newRecords(g.log, g.fail)
+	return err
 }
 
 func (g *Group) stateDir() string { return filepath.Join(g.cfg.Dir, "state") }
@@ -55,15 +70,26 @@ func (g *Group) stateDir() string { return filepath.Join(g.cfg.Dir, "state") }
 // openState opens the state. One that is older than the newest snapshot (the
 // replica was stopped while it installed that) is replaced by it.
 func (g *Group) openState(snapshot uint64) error {
-	if err := g.openStore(); err != nil {
+	store, c, err := g.openStore()
+	if err == nil && store.Applied() < snapshot {
+		err = store.Close()
+		if err == nil {
+			err = g.extract()
+		}
+		if err == nil {
+			store, c, err = g.openStore()
+		}
+	}
+	if err != nil {
 		return err
 	}
-	if g.store.Applied() >= snapshot {
-		return nil
-	}
-	if err := g.closeStore(); err != nil {
-		return err
-	}
+	g.store, g.core = store, c
+	g.restored.Store(store.Applied())
+	return nil
+}
+
+// extract puts the newest snapshot in the state's place.
+func (g *Group) extract() error {
 	incoming := filepath.Join(g.cfg.Dir, "incoming")
 	if err := os.RemoveAll(incoming); err != nil {
 		return err
@@ -71,42 +97,53 @@ func (g *Group) openState(snapshot uint64) error {
 	if err := g.snaps.Extract(incoming); err != nil {
 		return err
 	}
-	if err := replaceDir(incoming, g.stateDir()); err != nil {
-		return err
-	}
-	return g.openStore()
+	return replaceDir(incoming, g.stateDir())
 }
 
 // openStore opens the store and a core over it. Opening reads rows, whose
 // faults are raised.
-func (g *Group) openStore() (err error) {
+func (g *Group) openStore() (store Store, c *core.Core, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = faultOf(0, r)
 		}
+		if err != nil && store != nil {
+			err = errors.Join(err, store.Close())
+		}
 	}()
-	if g.store, err = g.cfg.OpenStore(g.stateDir()); err != nil {
-		g.store = nil
-		return err
+	if store, err = g.cfg.OpenStore(g.stateDir()); err != nil {
+		return nil, nil, fmt.Errorf("state: %w", err)
 	}
-	if g.core, err = core.New(g.cfg.Core, g.store); err != nil {
-		return err
-	}
-	g.restored.Store(g.store.Applied())
-	return nil
+	c, err = core.New(g.cfg.Core, store)
+	return store, c, err
 }
 
-// runStore starts the store's write-behind.
-func (g *Group) runStore() {
+// writeBehind is a store that writes.
+type writeBehind struct {
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// runStore starts a store's write-behind, and watches it.
+func (g *Group) runStore(store Store) *writeBehind {
 	ctx, cancel := context.WithCancel(context.Background())
-	store, done := g.store, make(chan struct{})
-	g.storeStop, g.storeDone = cancel, done
-	go func() {
-		defer close(done)
+	w := &writeBehind{stop: cancel, done: make(chan struct{})}
+	var running sync.WaitGroup
+	running.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-store.Failed():
+			g.fail("state", fmt.Errorf("state: %w", store.Err()))
+		}
+	})
+	running.Go(func() {
+		defer cancel()
 		if err := store.Run(ctx); err != nil {
 			g.fail("state", fmt.Errorf("state: %w", err))
 		}
-	}()
+	})
+	go func() { running.Wait(); close(w.done) }()
+	return w
 }
 
 // closeStore writes what is pending, waits for the write-behind and closes.
@@ -114,17 +151,23 @@ func (g *Group) closeStore() error {
 	if g.store == nil {
 		return nil
 	}
-	if g.storeStop != nil {
-		g.storeStop()
-		<-g.storeDone
-		g.storeStop = nil
-	}
-	err := g.store.Close()
-	g.store, g.core = nil, nil
+	err := g.writing.close(g.store)
+	g.store, g.core, g.writing = nil, nil, nil
 	return err
 }
 
-// check refuses a log that lacks what the state or a snapshot has.
+// close ends the write-behind, if it was started, and closes the store.
+func (w *writeBehind) close(store Store) error {
+	if w != nil {
+		w.stop()
+		<-w.done
+	}
+	return store.Close()
+}
+
+// check refuses a log that lacks what the state or a snapshot has. One that a
+// snapshot has overtaken, because the replica was stopped while it installed
+// that, begins anew behind it.
 func (g *Group) check(snapshot uint64) error {
 	last, err := g.log.LastIndex()
 	if err != nil {
@@ -134,7 +177,14 @@ func (g *Group) check(snapshot uint64) error {
 	if err != nil {
 		return err
 	}
-	applied := g.store.Applied()
+	if last > 0 && last < snapshot {
+		if err := g.log.DeleteRange(first, last); err != nil {
+			return err
+		}
+		first, last = 0, 0
+	}
+	// A snapshot's index may be that of an entry that does nothing to the state.
+	applied := max(g.store.Applied(), snapshot)
 	if end := max(last, snapshot); applied > end {
 		return fmt.Errorf("%w: it ends at %d, the state is at %d", raftlog.ErrBehind, end, applied)
 	}
@@ -145,33 +195,44 @@ func (g *Group) check(snapshot uint64) error {
 }
 
 // startRaft joins the group, which is made first if it is new.
-func (g *Group) startRaft() error {
-	var err error
-	if g.layer, err = g.cfg.Port.layer(uint64(g.cfg.Core.Group), g.cfg.Replica); err != nil {
-		return err
-	}
-	logger := newRaftLogger(g.cfg.Log, g.cfg.Core.Group)
-	g.trans = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: g.layer, MaxPool: 3, MaxRPCsInFlight: 4, Timeout: 10 * time.Second, Logger: logger,
-	})
-	conf := g.raftConfig(logger)
-	exists, err := raft.HasExistingState(g.log, g.log, g.snaps)
+func (g *Group) startRaft() (err error) {
+	layer, err := g.cfg.Port.Layer(uint64(g.cfg.Core.Group), g.cfg.Replica)
 	if err != nil {
 		return err
 	}
-	if !exists {
+	g.streams = newStreams(layer)
+	defer func() {
+		if r := recover(); r != nil { // so Raft reports that it can't read a record
+			err = fmt.Errorf("log: start raft: %v", r)
+			if e, ok := r.(error); ok {
+				err = fmt.Errorf("log: start raft: %w", e)
+			}
+		}
+	}()
+	logger := newRaftLogger(g.cfg.Log, g.cfg.Core.Group)
+	trans := &transport{refused: make(chan struct{}, 1), NetworkTransport: raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: g.streams, MaxPool: 3, MaxRPCsInFlight: 4, Timeout: 5 * time.Second, Logger: logger,
+	})}
+	conf := g.raftConfig(logger)
+	exists, err := raft.HasExistingState(g.records, g.records, g.snaps)
+	if err != nil {
+		return err
+	}
+	if !exists && len(g.cfg.Voters) > 0 {
 		var first raft.Configuration
 		for _, v := range g.cfg.Voters {
 			first.Servers = append(first.Servers, raft.Server{ID: raft.ServerID(v), Address: raft.ServerAddress(v)})
 		}
-		if err := raft.BootstrapCluster(conf, g.log, g.log, g.snaps, g.trans, first); err != nil {
-			return err
+		if err := raft.BootstrapCluster(conf, g.records, g.records, g.snaps, trans, first); err != nil {
+			return errors.Join(err, trans.Close())
 		}
 	}
-	if g.raft, err = raft.NewRaft(conf, fsm{g}, g.log, g.log, g.snaps, g.trans); err != nil {
-		g.raft = nil
-		return err
+	r, err := raft.NewRaft(conf, fsm{g}, g.records, g.records, g.snaps, trans)
+	if err != nil {
+		return errors.Join(err, trans.Close())
 	}
+	g.raft, g.trans = r, trans
+	g.records.running.Store(true)
 	g.joined.Store(true)
 	return nil
 }
@@ -184,11 +245,11 @@ func (g *Group) raftConfig(logger hclog.Logger) *raft.Config {
 		// Nobody else can be leader: there is nothing to wait for.
 		c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = soloTimeout, soloTimeout, soloTimeout
 	}
-	c.CommitTimeout = 5 * time.Millisecond
+	c.CommitTimeout = 50 * time.Millisecond
 	c.BatchApplyCh = true
 	c.MaxAppendEntries = 64
 	c.NoSnapshotRestoreOnStart = true
-	c.TrailingLogs = trailingLogs
+	c.TrailingLogs = g.cfg.TrailingEntries
 	c.SnapshotThreshold = math.MaxUint64 // the group decides; see keep
 	c.SnapshotInterval = time.Hour
 	c.NoLegacyTelemetry = true

@@ -11,6 +11,7 @@ import (
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/internal/tally"
 	"anabranch.dev/engine/leader"
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/engine/raftlog"
 	"anabranch.dev/internal/metrics"
 	"anabranch.dev/operators"
@@ -81,13 +82,12 @@ func (b *broker) all() []string {
 
 const testShards = 16
 
+// config is that of a group of one replica.
 func config(t testing.TB, dir string, b *broker) Config {
 	t.Helper()
-	plan, err := tally.Plan()
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := Listen("127.0.0.1:0", "test", func(string) (string, error) { return "", connectors.ErrNotFound }, slog.New(slog.DiscardHandler))
+	port, err := peer.Listen(peer.Options{Address: "127.0.0.1:0", Cluster: "test", Node: "n1",
+		Resolve: func(string) (string, error) { return "", connectors.ErrNotFound },
+		Admits:  func(string) bool { return true }, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,12 +96,24 @@ func config(t testing.TB, dir string, b *broker) Config {
 			t.Error(err)
 		}
 	})
+	cfg := baseConfig(t, dir, b)
+	cfg.Replica, cfg.Voters, cfg.Port = "n1.1", []string{"n1.1"}, port
+	return cfg
+}
+
+// baseConfig has no port yet.
+func baseConfig(t testing.TB, dir string, b *broker) Config {
+	t.Helper()
+	plan, err := tally.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
 	shards := []state.Shard{core.GroupShard(testShards, 0)}
 	for s := range state.Shard(testShards) {
 		shards = append(shards, s)
 	}
 	return Config{
-		Dir: dir, Cluster: "test", Replica: "n1.1", Voters: []string{"n1.1"},
+		Dir: dir, Cluster: "test",
 		Core: core.Config{Plan: plan, Codec: codec.New(), Shards: testShards, Groups: 1,
 			GroupOf: func(state.Shard) int { return 0 }, Incarnation: 1, Clock: core.ClockWall},
 		Shards: shards, Durability: raftlog.Disk,
@@ -112,7 +124,7 @@ func config(t testing.TB, dir string, b *broker) Config {
 			}
 			return s, nil
 		},
-		NewSink: b.sink, Encoder: tally.Codec{}, Port: port,
+		NewSink: b.sink, Encoder: tally.Codec{},
 		Records: func([]*operators.Record) {}, Fetch: func([]leader.Action) {}, Changed: func() {},
 		SendLane: func(*core.Lane) {}, SendLaneAck: func(core.LaneAck) {},
 		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New().Group(0),
@@ -140,9 +152,7 @@ func start(t testing.TB, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Group: g, t: t, stop: cancel, done: make(chan error, 1)}
-	go func() { r.done <- g.Run(ctx) }()
+	r := run(t, g)
 	limit := time.After(30 * time.Second)
 	for !g.Leading() && !g.Halted() {
 		select {
@@ -153,6 +163,14 @@ func start(t testing.TB, cfg Config) *running {
 			t.Fatal("no leader")
 		}
 	}
+	return r
+}
+
+// run runs an open group.
+func run(t testing.TB, g *Group) *running {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Group: g, t: t, stop: cancel, done: make(chan error, 1)}
+	go func() { r.done <- g.Run(ctx) }()
 	return r
 }
 
@@ -191,4 +209,14 @@ func (r *running) sum(name string) int64 {
 		r.t.Fatalf("Ask(%s): %v", name, err)
 	}
 	return answer.(*tally.Total).Sum
+}
+
+// quiet waits until nothing is in flight: all records are delivered and that is
+// acknowledged.
+func (r *running) quiet() {
+	r.t.Helper()
+	eventually(r.t, "an acknowledged outbox", func() bool {
+		s, err := r.Status(context.Background())
+		return err == nil && s.OutboxRecords == 0 && s.Applied == s.Commit
+	})
 }

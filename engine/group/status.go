@@ -2,13 +2,13 @@ package group
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/hashicorp/raft"
-
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/state"
 )
 
@@ -33,30 +33,18 @@ type SourceStatus struct {
 	State     string
 }
 
-// voters lists the members that vote.
-func (g *Group) voters() []raft.ServerID {
-	f := g.raft.GetConfiguration()
-	if f.Error() != nil {
-		return nil
-	}
-	var ids []raft.ServerID
-	for _, s := range f.Configuration().Servers {
-		if s.Suffrage == raft.Voter {
-			ids = append(ids, s.ID)
-		}
-	}
-	return ids
-}
-
 // Status describes the group.
 func (g *Group) Status(ctx context.Context) (Status, error) {
 	var s Status
-	s.Group, s.Role = g.cfg.Core.Group, "stopped"
+	s.Group, s.Replica, s.Role = g.cfg.Core.Group, g.cfg.Replica, "stopped"
+	if errors.Is(g.Err(), ErrDamaged) {
+		s.Role, s.Damaged = "damaged", g.Err().Error()
+	}
 	if !g.joined.Load() || g.stopped() {
 		return s, nil
 	}
 	_, err := g.read(func() error {
-		s.Applied = g.appliedIndex.Load()
+		s.Applied = g.Applied()
 		s.Written = g.store.Written()
 		s.LogTime = g.core.LogTime()
 		s.OutboxRecords, s.OutboxBytes = g.core.OutboxDepth()
@@ -75,8 +63,10 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 		return s, nil // it is being stopped
 	}
 	_, id := g.raft.LeaderWithID()
-	s.Leader = NodeOf(string(id))
-	s.Role = strings.ToLower(g.raft.State().String())
+	s.Leader = peer.NodeOf(string(id))
+	if s.Role = strings.ToLower(g.raft.State().String()); !g.VotesHere() {
+		s.Role = "joining"
+	}
 	s.Term = g.raft.CurrentTerm()
 	s.Commit = g.raft.CommitIndex()
 	s.SnapshotIndex, _ = g.snaps.Newest()
@@ -156,13 +146,4 @@ func countRows(r state.Reader, shard state.Shard) (n int64, err error) {
 		return true
 	})
 	return n, err
-}
-
-// NodeOf is the node of a replica: replicas are named node.generation, because
-// one that rejoins after a loss must not be taken for what it was.
-func NodeOf(replica string) string {
-	if i := strings.LastIndexByte(replica, '.'); i > 0 {
-		return replica[:i]
-	}
-	return replica
 }

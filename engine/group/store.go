@@ -26,6 +26,10 @@ type Store interface {
 	// back; wait, which must be called, returns beside later applies once the
 	// copy is on disk.
 	BeginCheckpoint(dir string) (wait func(ctx context.Context) (index uint64, err error), err error)
+	// Scrub reads everything on the disk, at most so many bytes a second (0 for
+	// as fast as it goes), and compares it with its checksums and digests. What
+	// is wrong wraps [state.ErrDamaged]. It needs Run.
+	Scrub(ctx context.Context, bytesPerSecond int64) error
 	// Failed is closed when the disk has failed; Err then says why.
 	Failed() <-chan struct{}
 	Err() error

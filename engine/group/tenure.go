@@ -172,6 +172,10 @@ func (t *tenure) setInputs(list []Input) {
 func (t *tenure) addInputs() {
 	g := t.g
 	g.mu.Lock()
+	if g.core == nil { // the tenure is over: another leader's snapshot is being installed
+		g.mu.Unlock()
+		return
+	}
 	idle := map[core.Partition]bool{}
 	for _, p := range g.core.Partitions() {
 		idle[p.Partition] = p.Idle

@@ -10,8 +10,13 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// ErrCorrupt: a record or file does not hold what was written.
-var ErrCorrupt = errors.New("log is corrupt")
+var (
+	// ErrCorrupt: a record or file does not hold what was written.
+	ErrCorrupt = errors.New("log is corrupt")
+	// ErrDisk: a read, write, sync or commit failed, for another reason than a
+	// full disk: what the files hold now is not known.
+	ErrDisk = errors.New("disk failed")
+)
 
 // codecID names this record format in segment headers.
 const codecID = 0x616e_6162_0001

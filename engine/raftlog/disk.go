@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/raft-wal/types"
@@ -37,6 +38,9 @@ const (
 	OpSync   Op = "sync"
 	OpDelete Op = "delete"
 	OpCommit Op = "commit" // of votes and segment metadata
+
+	opAppend   Op = "append" // these two only name what failed
+	opTruncate Op = "truncate"
 )
 
 // disk is the file system that raft-wal writes through. It decides when a sync
@@ -59,6 +63,8 @@ type disk struct {
 	wake    chan struct{}
 	stop    chan struct{}
 	stopped chan struct{}
+
+	pending pending
 }
 
 func newDisk(o Options) *disk {
@@ -136,16 +142,26 @@ func (d *disk) flush() error {
 
 // fail keeps and reports the first fault and returns it.
 func (d *disk) fail(op Op, name string, cause error) error {
-	d.mu.Lock()
-	if d.err != nil {
-		defer d.mu.Unlock()
-		return d.err
-	}
 	err := fmt.Errorf("%s %s: %w", op, name, cause)
+	if (op == OpWrite || op == OpSync || op == OpCommit) && !errors.Is(cause, syscall.ENOSPC) && !errors.Is(cause, syscall.EDQUOT) {
+		err = fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	first, isFirst := d.refuse(err)
+	if isFirst {
+		d.onFault(err)
+	}
+	return first
+}
+
+// refuse has every later write fail, and returns with what.
+func (d *disk) refuse(err error) (first error, isFirst bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return d.err, false
+	}
 	d.err = err
-	d.mu.Unlock()
-	d.onFault(err)
-	return err
+	return err, true
 }
 
 // before is called ahead of every access: it injects faults, and refuses
@@ -176,6 +192,7 @@ func (d *disk) ListDir(dir string) ([]string, error) { return d.fs.ListDir(dir) 
 
 // Create implements types.VFS.
 func (d *disk) Create(dir, name string, size uint64) (types.WritableFile, error) {
+	defer d.pending.end(d.pending.begin(OpCreate))
 	if err := d.before(OpCreate, name); err != nil {
 		return nil, err
 	}
@@ -188,6 +205,7 @@ func (d *disk) Create(dir, name string, size uint64) (types.WritableFile, error)
 
 // Delete implements types.VFS.
 func (d *disk) Delete(dir, name string) error {
+	defer d.pending.end(d.pending.begin(OpDelete))
 	if err := d.before(OpDelete, name); err != nil {
 		return err
 	}
@@ -253,6 +271,7 @@ func (f *diskFile) ReadAt(b []byte, off int64) (int, error) {
 
 // WriteAt implements io.WriterAt.
 func (f *diskFile) WriteAt(b []byte, off int64) (int, error) {
+	defer f.d.pending.end(f.d.pending.begin(OpWrite))
 	if err := f.d.before(OpWrite, f.name); err != nil {
 		return 0, err
 	}
@@ -282,6 +301,7 @@ func (f *diskFile) Sync() error {
 }
 
 func (f *diskFile) syncNow() error {
+	defer f.d.pending.end(f.d.pending.begin(OpSync))
 	if err := f.d.before(OpSync, f.name); err != nil {
 		return err
 	}

@@ -8,7 +8,9 @@
 //
 // After the first failed write, sync or commit of metadata every later write
 // fails with the same error, which is also reported to Options.OnFault: what a
-// disk did to data whose sync failed is not known, so the replica must stop.
+// disk did to data whose sync failed is not known ([ErrDisk]), so the replica
+// must stop. A full disk stops it too, but leaves what is there good. How long
+// an access has been hanging is told by [Log.Pending].
 //
 // [Log] owns one goroutine, the syncer of [Memory] durability, and a second one
 // inside raft-wal; Close ends both. Snapshots are directories that hold a

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -86,6 +87,7 @@ type Log struct {
 	wal  *wal.WAL
 	disk *disk
 
+	first            atomic.Uint64 // 0 while the log is empty
 	appended, synced atomic.Uint64 // last index handed to the system; on the disk
 
 	mu     sync.Mutex // guards mark
@@ -110,7 +112,7 @@ func Open(o Options) (*Log, error) {
 	l.disk.appended = l.appended.Load
 	l.disk.synced = l.advanceSynced
 	if err := l.open(); err != nil {
-		return nil, fmt.Errorf("open log %s: %w", o.Dir, corrupt(err))
+		return nil, fmt.Errorf("open log %s: %w", o.Dir, unreadable(err))
 	}
 	l.disk.start()
 	return l, nil
@@ -129,6 +131,11 @@ func (l *Log) open() (err error) {
 			err = errors.Join(err, l.wal.Close())
 		} else {
 			err = errors.Join(err, meta.Close())
+		}
+	}()
+	defer func() {
+		if r := recover(); r != nil { // so bbolt reports pages that make no sense
+			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
 		}
 	}()
 	if l.mark, err = openMark(l.o.Dir, l.disk); err != nil {
@@ -168,6 +175,7 @@ func (l *Log) check() (last uint64, err error) {
 	if last, err = l.wal.LastIndex(); err != nil {
 		return 0, err
 	}
+	l.first.Store(first)
 	if first == 0 {
 		return last, nil
 	}
@@ -177,6 +185,19 @@ func (l *Log) check() (last uint64, err error) {
 		}
 	}
 	return last, nil
+}
+
+// unreadable adds [ErrCorrupt] to why a log could not be opened, unless that is
+// a matter of the system's: such as a full disk, or no permission.
+func unreadable(err error) error {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, ErrCorrupt), errors.Is(err, ErrBehind), errors.Is(err, ErrUnclean), errors.Is(err, ErrDisk):
+		return err
+	case errors.As(err, &errno) && errno != syscall.EIO && errno != syscall.ENOENT:
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 // corrupt adds [ErrCorrupt] to what raft-wal finds unreadable.
@@ -195,13 +216,19 @@ func (l *Log) LastIndex() (uint64, error) { return l.wal.LastIndex() }
 
 // GetLog implements raft.LogStore.
 func (l *Log) GetLog(index uint64, log *raft.Log) error {
+	if index < l.first.Load() { // raft-wal would find it as long as its segment is there
+		return raft.ErrLogNotFound
+	}
 	err := l.wal.GetLog(index, log)
 	if err != nil {
 		// Raft compares this one with ==.
 		if errors.Is(err, raft.ErrLogNotFound) {
 			return raft.ErrLogNotFound
 		}
-		return corrupt(err)
+		if err = corrupt(err); !errors.Is(err, ErrCorrupt) && !errors.Is(err, wal.ErrClosed) {
+			err = fmt.Errorf("%w: %s: %w", ErrDisk, OpRead, err)
+		}
+		return err
 	}
 	if log.Index != index {
 		return fmt.Errorf("%w: record %d stands at %d", ErrCorrupt, log.Index, index)
@@ -218,8 +245,9 @@ func (l *Log) StoreLogs(logs []*raft.Log) error {
 		return nil
 	}
 	if err := l.wal.StoreLogs(logs); err != nil {
-		return l.disk.fail(OpWrite, "log", err)
+		return l.disk.fail(opAppend, "log", err)
 	}
+	l.first.CompareAndSwap(0, logs[0].Index)
 	last := logs[len(logs)-1].Index
 	l.appended.Store(last)
 	if l.o.Durability == Disk {
@@ -231,12 +259,17 @@ func (l *Log) StoreLogs(logs []*raft.Log) error {
 // DeleteRange implements raft.LogStore.
 func (l *Log) DeleteRange(low, high uint64) error {
 	if err := l.wal.DeleteRange(low, high); err != nil {
-		return l.disk.fail(OpCommit, "log", err)
+		return l.disk.fail(opTruncate, "log", err)
 	}
 	last, err := l.wal.LastIndex()
 	if err != nil {
-		return l.disk.fail(OpCommit, "log", err)
+		return l.disk.fail(opTruncate, "log", err)
 	}
+	first, err := l.wal.FirstIndex()
+	if err != nil {
+		return l.disk.fail(opTruncate, "log", err)
+	}
+	l.first.Store(first)
 	l.appended.Store(last)
 	l.synced.Store(min(l.synced.Load(), last))
 	return nil

@@ -24,6 +24,7 @@ func (m *metaStore) CommitState(st types.PersistentState) error {
 	if err := m.d.flush(); err != nil {
 		return err
 	}
+	defer m.d.pending.end(m.d.pending.begin(OpCommit))
 	if err := m.d.before(OpCommit, metaFile); err != nil {
 		return err
 	}
@@ -41,6 +42,7 @@ func (m *metaStore) CommitState(st types.PersistentState) error {
 
 // SetStable implements types.MetaStore.
 func (m *metaStore) SetStable(key, value []byte) error {
+	defer m.d.pending.end(m.d.pending.begin(OpCommit))
 	if err := m.d.before(OpCommit, metaFile); err != nil {
 		return err
 	}

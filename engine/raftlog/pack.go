@@ -138,7 +138,7 @@ func Unpack(r io.Reader, dir string) error {
 			return fmt.Errorf("unpack snapshot file %s: %w", f.Name, err)
 		}
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 func unpackFile(r io.Reader, dir string, f snapshotFile) error {

@@ -102,7 +102,7 @@ func (k *Sink) finish() error {
 	if err := writeFile(filepath.Join(k.path, snapshotMeta), b); err != nil {
 		return err
 	}
-	if err := errors.Join(syncDir(k.Dir()), syncDir(k.path)); err != nil {
+	if err := errors.Join(SyncDir(k.Dir()), SyncDir(k.path)); err != nil {
 		return err
 	}
 	return k.publish(m)
@@ -123,7 +123,7 @@ func (k *Sink) publish(m *storedMeta) error {
 		return err
 	}
 	k.done = true
-	if err := syncDir(s.dir); err != nil {
+	if err := SyncDir(s.dir); err != nil {
 		return err
 	}
 	s.metas = append(s.metas, m)

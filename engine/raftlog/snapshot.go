@@ -156,6 +156,17 @@ func (s *Snapshots) Newest() (index, term uint64) {
 	return s.metas[0].Meta.Index, s.metas[0].Meta.Term
 }
 
+// Configuration is the group's as of the newest snapshot, and the index of its
+// entry, 0 if there is no snapshot.
+func (s *Snapshots) Configuration() (index uint64, c raft.Configuration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.metas) == 0 {
+		return 0, raft.Configuration{}
+	}
+	return s.metas[0].Meta.ConfigurationIndex, s.metas[0].Meta.Configuration.Clone()
+}
+
 // List implements raft.SnapshotStore.
 func (s *Snapshots) List() ([]*raft.SnapshotMeta, error) {
 	s.mu.Lock()
@@ -249,7 +260,7 @@ func (s *Snapshots) Extract(dir string) error {
 			return fmt.Errorf("extract snapshot %s: %w", m.Meta.ID, err)
 		}
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
 func copyFile(from, to string) error {
@@ -273,7 +284,8 @@ func writeFile(path string, b []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-func syncDir(dir string) error {
+// SyncDir makes a directory's entries durable.
+func SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
 		return err
