@@ -50,8 +50,18 @@ type Cluster interface {
 	Redrive(ctx context.Context, id string) (Reply, error)
 	// Skip steps over the message that halts a group.
 	Skip(ctx context.Context, group int, index, message uint64) error
-	// Status describes the cluster as this node sees it.
+	// Init forms a new cluster of the nodes that this one was told to join: all
+	// must be reachable, new, and agree on the cluster's settings. Doing it again
+	// completes what was interrupted, and changes nothing in a formed cluster.
+	Init(ctx context.Context) error
+	// Transfer hands the leadership of a group to a node, or with "" to any
+	// other that is caught up.
+	Transfer(ctx context.Context, group int, node string) error
+	// Status describes the cluster as this node sees it, from this node alone.
 	Status(ctx context.Context) (Status, error)
+	// Nodes asks every member for its own view. A node that does not answer in
+	// time is listed with the reason.
+	Nodes(ctx context.Context) ([]NodeStatus, error)
 	// Shards lists every shard with its digest, all of one group at one index.
 	Shards(ctx context.Context) ([]ShardStatus, error)
 	// Watch delivers outgoing records as they are replicated on this node
@@ -98,11 +108,25 @@ type Status struct {
 	Inputs        []InputStatus
 }
 
-// GroupStatus is one group.
+// NodeStatus is one member of the cluster, as itself says.
+type NodeStatus struct {
+	Node        string
+	Peer, HTTP  string // addresses
+	Unreachable string // why it does not answer; then the rest is empty
+	Version     string
+	Ready       bool
+	NotReady    string        // why not
+	ClockAhead  time.Duration // of its wall clock against the asking node's
+	Groups      []GroupStatus
+}
+
+// GroupStatus is one group, as one of its replicas sees it.
 type GroupStatus struct {
 	Group                int
+	Replica              string // id of the replica on this node
 	Leader               string // node id, empty if none
-	Role                 string // leader, follower, candidate, stopped
+	Role                 string // leader, follower, candidate, joining (does not vote yet), damaged, stopped
+	Damaged              string // why the replica does not take part, and what is being done about it
 	Term                 uint64
 	Commit, Applied      uint64
 	Written              uint64 // index up to which Pebble has the state

@@ -3,7 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
+	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
@@ -12,31 +12,95 @@ import (
 	"anabranch.dev/state"
 )
 
-// Ask implements [connectors.Cluster].
+// Ask implements [connectors.Cluster]. A stale answer comes from this node's
+// replica if it has one that votes.
 func (n *Node) Ask(ctx context.Context, stage, query, key string, question state.Visitable, c connectors.Consistency) (state.Visitable, uint64, error) {
-	return n.groupOfKey(key).Ask(ctx, stage, query, key, question, c)
+	port := n.cfg.Plan.Query(stage, query)
+	if port == nil {
+		return nil, 0, fmt.Errorf("stage %s answers no query %q", stage, query)
+	}
+	id := n.groupOfKey(key)
+	if g := n.group(id); c == connectors.Stale && g != nil && g.VotesHere() {
+		return g.Ask(ctx, stage, query, key, question, c)
+	}
+	q := &askRequest{Stage: stage, Query: query, Key: key, Consistency: string(c), Question: state.Nested{Value: question}}
+	a, err := forward(ctx, n, id, callAsk, reads, q, func() (*askAnswer, error) { return n.askHere(ctx, q) })
+	if err != nil {
+		return nil, 0, err
+	}
+	answer := a.Answer.Value
+	if answer == nil {
+		answer = port.NewAnswer()
+		if err := n.cfg.Codec.Decode(a.Answer.Raw, answer); err != nil {
+			return nil, 0, fmt.Errorf("answer of %s/%s: %w", stage, query, err)
+		}
+	}
+	return answer, a.Index, nil
+}
+
+// askHere answers with this node's replica, which must lead.
+func (n *Node) askHere(ctx context.Context, q *askRequest) (*askAnswer, error) {
+	question := q.Question.Value
+	if question == nil {
+		port := n.cfg.Plan.Query(q.Stage, q.Query)
+		if port == nil {
+			return nil, fmt.Errorf("stage %s answers no query %q", q.Stage, q.Query)
+		}
+		question = port.NewQuestion()
+		if err := n.cfg.Codec.Decode(q.Question.Raw, question); err != nil {
+			return nil, fmt.Errorf("question to %s/%s: %w", q.Stage, q.Query, err)
+		}
+	}
+	a := &askAnswer{}
+	return a, n.atLeader(n.groupOfKey(q.Key), func(g *group.Group) (err error) {
+		a.Answer.Value, a.Index, err = g.Ask(ctx, q.Stage, q.Query, q.Key, question, connectors.Consistency(q.Consistency))
+		return err
+	})
 }
 
 // Submit implements [connectors.Cluster].
 func (n *Node) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
-	g, err := n.groupOfEvent(&e)
+	q := &submitRequest{Event: e, Answer: answer}
+	id, err := n.groupOfEvent(&q.Event)
 	if err != nil {
 		return connectors.Reply{}, err
 	}
-	return g.Submit(ctx, e, answer)
+	a, err := forward(ctx, n, id, callSubmit, writes, q, func() (*replyAnswer, error) { return n.submitHere(ctx, q) })
+	return a.reply(), err
+}
+
+func (n *Node) submitHere(ctx context.Context, q *submitRequest) (*replyAnswer, error) {
+	id, err := n.groupOfEvent(&q.Event)
+	if err != nil {
+		return nil, err
+	}
+	var a replyAnswer
+	return &a, n.atLeader(id, func(g *group.Group) error {
+		r, err := g.Submit(ctx, q.Event, q.Answer)
+		a = replyAnswer(r)
+		return err
+	})
+}
+
+// reply is the reply that a carries, if there is one.
+func (a *replyAnswer) reply() connectors.Reply {
+	if a == nil {
+		return connectors.Reply{}
+	}
+	return connectors.Reply(*a)
 }
 
 // groupOfEvent is the group of an event's primary key. What has none is
 // dead-lettered by the first group.
-func (n *Node) groupOfEvent(e *operators.Event) (*group.Group, error) {
+func (n *Node) groupOfEvent(e *operators.Event) (int, error) {
 	input := n.cfg.Plan.Input(e.Type)
 	if input == nil || e.Reject != nil {
-		return n.groups[0], nil
+		return 0, nil
 	}
 	if e.Payload.Value == nil {
 		v := input.Port.New()
 		if err := n.cfg.Codec.Decode(e.Payload.Raw, v); err != nil {
-			return nil, fmt.Errorf("event %s of %s: %w", e.ID, e.Source, err)
+			return 0, fmt.Errorf("event %s of %s: %w", e.ID, e.Source, err)
 		}
 		e.Payload.Value = v
 	}
@@ -49,111 +113,83 @@ func (n *Node) FindDecision(ctx context.Context, id string) (stage, key string, 
 	if !ok || int(shard) >= n.cfg.Shards {
 		return "", "", connectors.ErrNotFound
 	}
-	return n.groups[n.groupOf(shard)].FindDecision(ctx, id)
+	q := &idRequest{ID: id}
+	a, err := forward(ctx, n, n.groupOf(shard), callFindDecision, reads, q, func() (*decisionAnswer, error) { return n.findDecisionHere(ctx, q) })
+	if err != nil {
+		return "", "", err
+	}
+	return a.Stage, a.Key, nil
+}
+
+func (n *Node) findDecisionHere(ctx context.Context, q *idRequest) (*decisionAnswer, error) {
+	shard, _, ok := core.ParseDecisionID(q.ID)
+	if !ok || int(shard) >= n.cfg.Shards {
+		return nil, connectors.ErrNotFound
+	}
+	a := &decisionAnswer{}
+	return a, n.atLeader(n.groupOf(shard), func(g *group.Group) (err error) {
+		a.Stage, a.Key, err = g.FindDecision(ctx, q.ID)
+		return err
+	})
 }
 
 // Skip implements [connectors.Cluster].
 func (n *Node) Skip(ctx context.Context, group int, index, message uint64) error {
-	if group < 0 || group >= len(n.groups) {
-		return fmt.Errorf("%w: group %d", connectors.ErrNotFound, group)
+	if err := n.checkGroup(group); err != nil {
+		return err
 	}
-	return n.groups[group].Skip(ctx, index, message)
+	q := &skipRequest{Group: uint64(group), Index: index, Message: message}
+	_, err := forward(ctx, n, group, callSkip, writes, q, func() (*nothing, error) { return &nothing{}, n.skipHere(ctx, q) })
+	return err
 }
 
-// Shards implements [connectors.Cluster].
-func (n *Node) Shards(ctx context.Context) ([]connectors.ShardStatus, error) {
-	var all []connectors.ShardStatus
-	for _, g := range n.groups {
-		list, err := g.Shards(ctx)
-		if err != nil {
-			return nil, err
+// skipHere asks the group itself whether it leads: one that is halted leads,
+// but decides nothing.
+func (n *Node) skipHere(ctx context.Context, q *skipRequest) error {
+	if err := n.checkGroup(int(q.Group)); err != nil {
+		return err
+	}
+	g := n.group(int(q.Group))
+	if g == nil {
+		return errNotLeader
+	}
+	return g.Skip(ctx, q.Index, q.Message)
+}
+
+// transferTimeout bounds a hand-over of which nobody said how long it may take.
+const transferTimeout = 2 * time.Second
+
+// Transfer implements [connectors.Cluster].
+func (n *Node) Transfer(ctx context.Context, group int, node string) error {
+	if err := n.checkGroup(group); err != nil {
+		return err
+	}
+	id := n.dir.now()
+	if node != "" && id.member(node) == nil {
+		return fmt.Errorf("%w: node %s is not a member", connectors.ErrNotFound, node)
+	}
+	q := &transferRequest{Group: uint64(group), Node: node}
+	_, err := forward(ctx, n, group, callTransfer, writes, q, func() (*nothing, error) { return &nothing{}, n.transferHere(ctx, q) })
+	return err
+}
+
+func (n *Node) transferHere(ctx context.Context, q *transferRequest) error {
+	if err := n.checkGroup(int(q.Group)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, transferTimeout)
+	defer cancel()
+	return n.atLeader(int(q.Group), func(g *group.Group) error {
+		if q.Node == n.cfg.ID {
+			return nil // it leads
 		}
-		all = append(all, list...)
-	}
-	return all, nil
+		return g.Transfer(ctx, q.Node)
+	})
 }
 
-// Status implements [connectors.Cluster].
-func (n *Node) Status(ctx context.Context) (connectors.Status, error) {
-	cfg := &n.cfg
-	s := connectors.Status{
-		Node: cfg.ID, Cluster: cfg.Cluster, Version: cfg.Version, Durability: cfg.Durability, Clock: cfg.Clock,
-		FeatureLevel: core.Level, Incarnation: n.dir.Incarnation, Fingerprint: cfg.Fingerprint, Started: n.started,
+func (n *Node) checkGroup(id int) error {
+	if id < 0 || id >= n.cfg.Groups {
+		return fmt.Errorf("%w: group %d", connectors.ErrNotFound, id)
 	}
-	s.NotReady = n.notReady()
-	s.Ready = s.NotReady == ""
-	inputs := newInputList(n)
-	for _, g := range n.groups {
-		one, err := g.Status(ctx)
-		if err != nil {
-			return s, err
-		}
-		s.Groups = append(s.Groups, one.GroupStatus)
-		inputs.add(&one)
-	}
-	s.Inputs = inputs.finish()
-	return s, nil
-}
-
-// inputList puts together what the groups know of the input partitions.
-type inputList struct {
-	n        *Node
-	list     []connectors.InputStatus
-	at       map[core.Partition]int
-	outcomes map[string]outcomes // by partition name
-}
-
-// outcomes are what became of a partition's events, over all groups.
-type outcomes struct{ applied, duplicates, bad int64 }
-
-func newInputList(n *Node) *inputList {
-	return &inputList{n: n, at: map[core.Partition]int{}, outcomes: map[string]outcomes{}}
-}
-
-// add takes one group's part.
-func (l *inputList) add(s *group.Status) {
-	for _, p := range s.Partitions {
-		in := connectors.InputStatus{Topic: p.Partition.Topic, Name: l.n.cfg.Topics[p.Partition.Topic],
-			Partition: int32(p.Partition.Partition), Next: p.Next, End: -1, Events: p.Events, State: "waiting"}
-		if p.Gap != "" {
-			in.State = "waiting, after a gap " + p.Gap
-		}
-		l.at[p.Partition] = len(l.list)
-		l.list = append(l.list, in)
-	}
-	for _, src := range s.Sources {
-		if i, ok := l.at[src.Partition]; ok {
-			l.list[i].End, l.list[i].State = src.End, src.State
-		}
-	}
-	for origin, o := range s.Outcomes {
-		sum := l.outcomes[origin]
-		sum.applied += o.Applied
-		sum.duplicates += o.Duplicates
-		sum.bad += o.DeadLetters
-		l.outcomes[origin] = sum
-	}
-}
-
-// finish adds the outcomes, and the topics that are not read, with the reason.
-func (l *inputList) finish() []connectors.InputStatus {
-	for p, i := range l.at {
-		o := l.outcomes[p.String()]
-		l.list[i].Applied, l.list[i].Duplicates, l.list[i].Bad = o.applied, o.duplicates, o.bad
-	}
-	in := l.n.inputs
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	for _, alias := range in.aliases {
-		name := l.n.cfg.Topics[alias]
-		switch {
-		case in.changed[alias]:
-			l.list = append(l.list, connectors.InputStatus{Topic: alias, Name: name, Partition: -1, End: -1,
-				State: "stopped: the topic was made anew; on_gap: skip reads on in the new one"})
-		case slices.Contains(in.missing, name):
-			l.list = append(l.list, connectors.InputStatus{Topic: alias, Name: name, Partition: -1, End: -1,
-				State: "waiting: the topic doesn't exist"})
-		}
-	}
-	return l.list
+	return nil
 }

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/group"
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/engine/raftlog"
 	"anabranch.dev/internal/metrics"
 	"anabranch.dev/operators"
@@ -44,6 +46,18 @@ type Config struct {
 	// Peer is the address that the nodes' Raft traffic listens on, host:port.
 	// Default 127.0.0.1:8471; port 0 takes a free one.
 	Peer string
+	// Listener is an open one in place of Peer, for several nodes in one process.
+	Listener net.Listener
+	// PeerTLS makes nodes show each other certificates. Default: plain TCP.
+	PeerTLS *peer.TLS
+	// HTTP is where this node's API can be reached, told to the other nodes. It
+	// is shown in Nodes and used for nothing else.
+	HTTP string
+	// Join lists the peer addresses of all nodes of the cluster, this one's
+	// included. Empty, or only this node's: a cluster of one, formed at once. A
+	// new cluster of several is formed by Init on any of them, once; a node that
+	// starts without data finds a formed cluster by them and rejoins it.
+	Join []string
 
 	Shards int // slots of the key space, fixed when the cluster is made. Default 256
 	Groups int // Raft groups. Default 1
@@ -57,7 +71,10 @@ type Config struct {
 	HotMemory int64         // bytes of decoded rows kept in memory, shared by the groups. Default 1 GiB
 
 	MaxOutboxBytes int64 // outbox above which a group pauses its inputs. Default 64 MiB
-	MaxRequests    int   // commands waiting for a reply at the same time. Default 5,000
+	// SnapshotBytes of a group's log since its last snapshot make another one
+	// due. Default 64 MiB
+	SnapshotBytes int64
+	MaxRequests   int // commands waiting for a reply at the same time. Default 5,000
 
 	// Fingerprint names the pseudonym key without telling it. It is fixed when
 	// the cluster is made: another key would make other people of everybody.
@@ -84,6 +101,9 @@ type Config struct {
 	Metrics *metrics.Registry // default: a new one
 
 	disk func(o *raftlog.Options) // replaces the logs' disk, for tests
+	wall func() time.Time         // the node's clock beside the groups' own, replaced by tests
+	// digestEvery is how often digests are compared; shorter in tests.
+	digestEvery time.Duration
 }
 
 // StoreOptions say which state to open.
@@ -114,7 +134,12 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Lateness, 10*time.Second)
 	setDefault(&c.HotMemory, 1<<30)
 	setDefault(&c.MaxOutboxBytes, 64<<20)
+	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxRequests, 5000)
+	if c.wall == nil {
+		c.wall = time.Now
+	}
+	setDefault(&c.digestEvery, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -155,6 +180,7 @@ func (c Config) Validate() error {
 	if c.Shards < 1 || c.Shards+c.Groups > 1<<16 {
 		fault("shards is %d; want 1 to %d", c.Shards, 1<<16-c.Groups)
 	}
+	faults = append(faults, c.validateJoin()...)
 	oneOf("durability", c.Durability, DurabilityDisk, DurabilityMemory)
 	oneOf("clock", c.Clock, ClockWall, ClockReplay)
 	oneOf("delivery", c.Delivery, ExactlyOnce, AtLeastOnce)
@@ -168,11 +194,57 @@ func (c Config) Validate() error {
 	if c.MaxOutboxBytes < 1<<20 {
 		fault("outbox limit is %d bytes; want 1 MiB or more", c.MaxOutboxBytes)
 	}
+	if c.SnapshotBytes < 1<<20 {
+		fault("log before a snapshot is %d bytes; want 1 MiB or more", c.SnapshotBytes)
+	}
 	if c.MaxRequests < 1 {
 		fault("request limit is %d; want 1 or more", c.MaxRequests)
 	}
 	faults = append(faults, c.validateParts()...)
 	return errors.Join(faults...)
+}
+
+// validateJoin checks the addresses of the cluster's nodes.
+func (c Config) validateJoin() (faults []error) {
+	seen := map[string]bool{}
+	for _, address := range c.Join {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			faults = append(faults, fmt.Errorf("address %q to join; want host:port", address))
+		}
+		if seen[address] {
+			faults = append(faults, fmt.Errorf("address %s is to be joined twice", address))
+		}
+		seen[address] = true
+	}
+	switch {
+	case len(c.Join) == 1 && !c.isOwn(c.Join[0]):
+		faults = append(faults, fmt.Errorf("the only address to join is %s, which is not this node's, %s; name all nodes of the cluster", c.Join[0], c.ownPeer()))
+	case len(c.Join) > 1 && c.Groups > 1:
+		faults = append(faults, fmt.Errorf("groups is %d with %d nodes; several groups on several nodes are not possible with this build", c.Groups, len(c.Join)))
+	}
+	return faults
+}
+
+// ownPeer is the address that this node listens on, as configured.
+func (c Config) ownPeer() string {
+	if c.Listener != nil {
+		return c.Listener.Addr().String()
+	}
+	return c.Peer
+}
+
+// isOwn says whether an address may be this node's: on all interfaces, only the
+// port tells.
+func (c Config) isOwn(address string) bool {
+	host, port, err := net.SplitHostPort(c.ownPeer())
+	if err != nil {
+		return true // not this fault
+	}
+	_, joined, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return err != nil || port == joined
+	}
+	return address == c.ownPeer()
 }
 
 // validateParts checks what was handed in ready made.

@@ -11,6 +11,7 @@ import (
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/operators"
 )
 
@@ -51,27 +52,18 @@ func (n *Node) DeadLetters(ctx context.Context, f connectors.DeadLetterFilter) (
 	if found.limit <= 0 {
 		found.limit = defaultLetters
 	}
-	var after *operators.DeadLetter
+	q := lettersRequest{Code: f.Code, Type: f.Type, Limit: int64(found.limit)}
 	if f.After != "" {
 		d, err := n.DeadLetter(ctx, f.After)
 		if err != nil {
 			return nil, fmt.Errorf("go on after dead letter %s: %w", f.After, err)
 		}
-		after = &d
+		q.After = &operators.DeadLetter{ID: d.ID, LogTime: d.LogTime}
 	}
-	for id, g := range n.groups {
-		r, err := g.View(ctx, connectors.Linearizable)
-		if err != nil {
-			return nil, err
-		}
-		err = core.ListDeadLetters(r, n.shardsOf(id), func(d *operators.DeadLetter) bool {
-			if (f.Code == "" || f.Code == d.Code) && (f.Type == "" || f.Type == d.Type) &&
-				(after == nil || compareLetters(d, after) > 0) {
-				found.add(d)
-			}
-			return ctx.Err() == nil
-		})
-		if err = errors.Join(err, r.Close(), ctx.Err()); err != nil {
+	for id := range n.cfg.Groups {
+		part := q
+		part.Group = uint64(id)
+		if err := n.lettersOf(ctx, &part, found); err != nil {
 			return nil, err
 		}
 	}
@@ -83,32 +75,108 @@ func (n *Node) DeadLetters(ctx context.Context, f connectors.DeadLetterFilter) (
 	return list, nil
 }
 
-// DeadLetter implements [connectors.Cluster].
-func (n *Node) DeadLetter(ctx context.Context, id string) (operators.DeadLetter, error) {
-	g, err := n.groupOfLetter(id)
-	if err != nil {
-		return operators.DeadLetter{}, err
+// lettersOf collects the oldest dead letters of one group.
+func (n *Node) lettersOf(ctx context.Context, q *lettersRequest, found *oldest) error {
+	for {
+		a, err := forward(ctx, n, int(q.Group), callDeadLetters, reads, q, func() (*lettersAnswer, error) { return n.deadLettersHere(ctx, q) })
+		if err != nil {
+			return err
+		}
+		for i := range a.Letters {
+			found.add(&a.Letters[i])
+		}
+		if q.Limit -= int64(len(a.Letters)); !a.More || q.Limit <= 0 {
+			return nil
+		}
+		last := a.Letters[len(a.Letters)-1]
+		q.After = &operators.DeadLetter{ID: last.ID, LogTime: last.LogTime}
 	}
-	r, err := g.View(ctx, connectors.Linearizable)
-	if err != nil {
-		return operators.DeadLetter{}, err
-	}
-	d, err := core.FindDeadLetter(r, id)
-	if err = errors.Join(err, r.Close()); err != nil {
-		return operators.DeadLetter{}, err
-	}
-	if d == nil {
-		return operators.DeadLetter{}, connectors.ErrNotFound
-	}
-	return *d, nil
 }
 
-func (n *Node) groupOfLetter(id string) (*group.Group, error) {
-	shard, ok := core.DeadLetterShard(id)
-	if !ok || int(shard) >= n.cfg.Shards+n.cfg.Groups {
+// maxLettersBytes bounds the dead letters in one answer to another node.
+const maxLettersBytes = peer.MaxMessage / 2
+
+// deadLettersHere lists the oldest dead letters of a group that this node
+// leads, as many as fit into an answer.
+func (n *Node) deadLettersHere(ctx context.Context, q *lettersRequest) (*lettersAnswer, error) {
+	id := int(q.Group)
+	if err := n.checkGroup(id); err != nil {
+		return nil, err
+	}
+	found := &oldest{limit: int(max(1, q.Limit))}
+	err := n.atLeader(id, func(g *group.Group) error {
+		r, err := g.View(ctx, connectors.Linearizable)
+		if err != nil {
+			return err
+		}
+		err = core.ListDeadLetters(r, n.shardsOf(id), func(d *operators.DeadLetter) bool {
+			if (q.Code == "" || q.Code == d.Code) && (q.Type == "" || q.Type == d.Type) &&
+				(q.After == nil || compareLetters(d, q.After) > 0) {
+				found.add(d)
+			}
+			return ctx.Err() == nil
+		})
+		return errors.Join(err, r.Close(), ctx.Err())
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(found.letters, compareLetters)
+	a, size := &lettersAnswer{}, 0
+	for _, d := range found.letters {
+		if size += n.cfg.Codec.Size(core.Level, d); size > maxLettersBytes && len(a.Letters) > 0 {
+			a.More = true
+			break
+		}
+		a.Letters = append(a.Letters, *d)
+	}
+	return a, nil
+}
+
+// DeadLetter implements [connectors.Cluster].
+func (n *Node) DeadLetter(ctx context.Context, id string) (operators.DeadLetter, error) {
+	at, err := n.groupOfLetter(id)
+	if err != nil {
+		return operators.DeadLetter{}, err
+	}
+	q := &idRequest{ID: id}
+	a, err := forward(ctx, n, at, callDeadLetter, reads, q, func() (*lettersAnswer, error) { return n.deadLetterHere(ctx, q) })
+	if err != nil {
+		return operators.DeadLetter{}, err
+	}
+	return a.Letters[0], nil
+}
+
+// deadLetterHere answers with the one dead letter.
+func (n *Node) deadLetterHere(ctx context.Context, q *idRequest) (*lettersAnswer, error) {
+	at, err := n.groupOfLetter(q.ID)
+	if err != nil {
+		return nil, err
+	}
+	var d *operators.DeadLetter
+	err = n.atLeader(at, func(g *group.Group) error {
+		r, err := g.View(ctx, connectors.Linearizable)
+		if err != nil {
+			return err
+		}
+		d, err = core.FindDeadLetter(r, q.ID)
+		return errors.Join(err, r.Close())
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case d == nil:
 		return nil, connectors.ErrNotFound
 	}
-	return n.groups[n.groupOf(shard)], nil
+	return &lettersAnswer{Letters: []operators.DeadLetter{*d}}, nil
+}
+
+func (n *Node) groupOfLetter(id string) (int, error) {
+	shard, ok := core.DeadLetterShard(id)
+	if !ok || int(shard) >= n.cfg.Shards+n.cfg.Groups {
+		return 0, connectors.ErrNotFound
+	}
+	return n.groupOf(shard), nil
 }
 
 // codeRecordGone refuses a redrive whose record the topic no longer has.
@@ -117,25 +185,41 @@ const codeRecordGone = "record_gone"
 // Redrive implements [connectors.Cluster]: an event of a topic is read there
 // again, anything else is in the dead letter itself.
 func (n *Node) Redrive(ctx context.Context, id string) (connectors.Reply, error) {
-	d, err := n.DeadLetter(ctx, id)
+	at, err := n.groupOfLetter(id)
 	if err != nil {
 		return connectors.Reply{}, err
 	}
-	c := core.Control{Kind: core.ControlRedrive, DeadLetter: id}
+	q := &idRequest{ID: id}
+	a, err := forward(ctx, n, at, callRedrive, writes, q, func() (*replyAnswer, error) { return n.redriveHere(ctx, q) })
+	return a.reply(), err
+}
+
+func (n *Node) redriveHere(ctx context.Context, q *idRequest) (*replyAnswer, error) {
+	found, err := n.deadLetterHere(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	d := &found.Letters[0]
+	c := core.Control{Kind: core.ControlRedrive, DeadLetter: d.ID}
 	if d.External {
-		c.Event, err = n.readAgain(ctx, &d)
+		c.Event, err = n.readAgain(ctx, d)
 		if errors.Is(err, connectors.ErrOutOfRange) || errors.Is(err, connectors.ErrTopicChanged) {
-			return connectors.Reply{Outcome: core.OutcomeRefused, Code: codeRecordGone}, nil
+			return &replyAnswer{Outcome: core.OutcomeRefused, Code: codeRecordGone}, nil
 		}
 		if err != nil {
-			return connectors.Reply{}, fmt.Errorf("redrive %s: %w", id, err)
+			return nil, fmt.Errorf("redrive %s: %w", d.ID, err)
 		}
 	}
-	g, err := n.groupOfLetter(id)
+	at, err := n.groupOfLetter(d.ID)
 	if err != nil {
-		return connectors.Reply{}, err
+		return nil, err
 	}
-	return g.Control(ctx, c)
+	var a replyAnswer
+	return &a, n.atLeader(at, func(g *group.Group) error {
+		r, err := g.Control(ctx, c)
+		a = replyAnswer(r)
+		return err
+	})
 }
 
 // readAgain reads the event of a dead letter from its topic.

@@ -7,8 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
+
+	"anabranch.dev/engine/raftlog"
 )
 
 // Errors of opening a data directory.
@@ -20,11 +24,13 @@ var (
 )
 
 const (
-	lockFile     = "lock"
-	identityFile = "node.json"
+	lockFile      = "lock"
+	identityFile  = "node.json"
+	quarantineDir = "quarantine"
 )
 
-// identity is what a data directory is for, fixed when it is made.
+// identity is what a data directory is for. What is above the stage is fixed
+// when the directory is made, the members when the cluster is formed.
 type identity struct {
 	Format      int    `json:"format"`
 	Cluster     string `json:"cluster"`
@@ -32,21 +38,68 @@ type identity struct {
 	Shards      int    `json:"shards"`
 	Groups      int    `json:"groups"`
 	Clock       string `json:"clock"`
+	Lateness    string `json:"lateness"`
 	Fingerprint string `json:"fingerprint"`
 	Incarnation uint64 `json:"incarnation"`
-	// Generation counts the lives of this node's replicas: one that rejoins
-	// after a loss gets a new name, because it can't keep the old one's word.
-	Generation int `json:"generation"`
+
+	Stage     stage          `json:"stage"`
+	ClusterID string         `json:"cluster_id"` // made by the node that formed it
+	Members   []member       `json:"members"`    // in the order of ids
+	Replicas  []replicaState `json:"replicas"`   // this node's, by group
 }
 
+// stage is how far a node is on its way into a cluster.
+type stage string
+
+const (
+	stageNew     stage = "new"     // knows no cluster yet
+	stageForming stage = "forming" // has promised to be a member of one
+	stageFormed  stage = "formed"
+)
+
+// member is a node of the cluster and where it was seen last.
+type member struct {
+	ID   string `json:"id" v:"id"`
+	Peer string `json:"peer" v:"peer"`
+	HTTP string `json:"http" v:"http"`
+}
+
+// replicaState is what a node keeps of a replica beside the replica's files.
+type replicaState struct {
+	// Generation counts the lives of this node's replicas: one that rejoins
+	// after a loss gets a new name, because it can't keep the old one's word.
+	Generation uint64 `json:"generation"`
+	// Made: its files are there. If they are not, they were lost.
+	Made bool `json:"made"`
+}
+
+// founding is the generation of the replicas that make a group.
+const founding = 1
+
 // identityFormat is the version of the layout of a data directory.
-const identityFormat = 1
+const identityFormat = 2
+
+// clone copies what a change may write to.
+func (id identity) clone() identity {
+	id.Members, id.Replicas = slices.Clone(id.Members), slices.Clone(id.Replicas)
+	return id
+}
+
+// member finds a member by its id.
+func (id *identity) member(node string) *member {
+	if i := slices.IndexFunc(id.Members, func(m member) bool { return m.ID == node }); i >= 0 {
+		return &id.Members[i]
+	}
+	return nil
+}
 
 // directory is an open data directory.
 type directory struct {
 	path string
 	lock *os.File
-	identity
+
+	mu sync.Mutex // guards id, which is replaced as a whole
+	id identity
 }
 
 // openDirectory takes a data directory for this process, or makes it.
@@ -73,7 +126,7 @@ func (d *directory) open(cfg *Config) error {
 		return fmt.Errorf("data directory %s: lock: %w", d.path, err)
 	}
 	return d.identify(identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.ID, Shards: cfg.Shards, Groups: cfg.Groups,
-		Clock: cfg.Clock, Fingerprint: cfg.Fingerprint, Incarnation: 1, Generation: 1})
+		Clock: cfg.Clock, Lateness: cfg.Lateness.String(), Fingerprint: cfg.Fingerprint, Incarnation: 1, Stage: stageNew})
 }
 
 // identify reads the identity and compares it, or writes it into an empty
@@ -85,13 +138,13 @@ func (d *directory) identify(want identity) error {
 		if err := d.mustBeEmpty(); err != nil {
 			return err
 		}
-		d.identity = want
+		d.id = want
 		return writeIdentity(path, want)
 	}
 	if err != nil {
 		return fmt.Errorf("data directory %w", err)
 	}
-	if err := json.Unmarshal(b, &d.identity); err != nil {
+	if err := json.Unmarshal(b, &d.id); err != nil {
 		return fmt.Errorf("%w: %s is not readable: %w", ErrForeign, path, err)
 	}
 	return d.compare(want)
@@ -112,8 +165,8 @@ func (d *directory) mustBeEmpty() error {
 
 // compare names everything that differs.
 func (d *directory) compare(want identity) error {
-	if d.Format > identityFormat {
-		return fmt.Errorf("%w: %s was written by a newer version (format %d, this one knows %d)", ErrForeign, d.path, d.Format, identityFormat)
+	if d.id.Format != identityFormat {
+		return fmt.Errorf("%w: %s was written by another version (format %d, this one knows %d)", ErrForeign, d.path, d.id.Format, identityFormat)
 	}
 	var differs []string
 	check := func(what string, has, asked any) {
@@ -121,16 +174,43 @@ func (d *directory) compare(want identity) error {
 			differs = append(differs, fmt.Sprintf("%s is %v, not %v", what, has, asked))
 		}
 	}
-	check("cluster", d.Cluster, want.Cluster)
-	check("node", d.Node, want.Node)
-	check("shards", d.Shards, want.Shards)
-	check("groups", d.Groups, want.Groups)
-	check("clock", d.Clock, want.Clock)
-	check("pseudonym key's fingerprint", d.Fingerprint, want.Fingerprint)
+	check("cluster", d.id.Cluster, want.Cluster)
+	check("node", d.id.Node, want.Node)
+	check("shards", d.id.Shards, want.Shards)
+	check("groups", d.id.Groups, want.Groups)
+	check("clock", d.id.Clock, want.Clock)
+	check("pseudonym key's fingerprint", d.id.Fingerprint, want.Fingerprint)
+	if len(d.id.Members) > 1 {
+		// Replicas that disagree about it compute different watermarks.
+		check("lateness", d.id.Lateness, want.Lateness)
+	}
 	if len(differs) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %s: %s", ErrForeign, d.path, strings.Join(differs, "; "))
+}
+
+// now is the identity as it is. It must not be written to.
+func (d *directory) now() identity {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.id
+}
+
+// change writes a changed identity. It counts once it is on disk; after an
+// error of fn nothing is changed.
+func (d *directory) change(fn func(id *identity) error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := d.id.clone()
+	if err := fn(&next); err != nil {
+		return err
+	}
+	if err := writeIdentity(filepath.Join(d.path, identityFile), next); err != nil {
+		return err
+	}
+	d.id = next
+	return nil
 }
 
 // writeIdentity writes the file so that it is there as a whole or not at all.
@@ -148,18 +228,11 @@ func writeIdentity(path string, id identity) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("data directory %s: %w", partial, err)
 	}
-	if err := os.Rename(partial, path); err != nil {
+	if err := errors.Join(os.Rename(partial, path), raftlog.SyncDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("data directory %w", err)
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("data directory %w", err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return nil
 }
-
-// replica is the name of this node's replicas.
-func (d *directory) replica() string { return fmt.Sprintf("%s.%d", d.Node, d.Generation) }
 
 // groupDir is where a group keeps its files.
 func (d *directory) groupDir(group int) string {
@@ -168,3 +241,6 @@ func (d *directory) groupDir(group int) string {
 
 // close gives the directory back.
 func (d *directory) close() error { return d.lock.Close() }
+
+// replicaID names a replica.
+func replicaID(node string, generation uint64) string { return fmt.Sprintf("%s.%d", node, generation) }

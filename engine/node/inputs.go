@@ -8,6 +8,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/leader"
 )
 
@@ -56,7 +57,8 @@ func newInputs(n *Node) *inputs {
 	return in
 }
 
-// notReady says what keeps the sources from reading, "" for nothing.
+// notReady says what keeps the sources of the groups that are led here from
+// reading, "" for nothing.
 func (in *inputs) notReady() string {
 	if in.n.cfg.NewFetcher == nil {
 		return ""
@@ -64,10 +66,11 @@ func (in *inputs) notReady() string {
 	open := true
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for id, g := range in.n.groups {
-		tenure, leads := g.Tenure()
-		open = open && leads && in.opened[id] == tenure
-	}
+	in.n.each(func(id int, g *group.Group) {
+		if tenure, leads := g.Tenure(); leads {
+			open = open && in.opened[id] == tenure
+		}
+	})
 	switch {
 	case open:
 		return ""
@@ -161,7 +164,9 @@ func (in *inputs) deliver(f *connectors.Fetch) {
 		return
 	}
 	p := core.Partition{Topic: alias, TopicID: f.Partition.TopicID, Partition: int64(f.Partition.Partition)}
-	in.n.groups[in.groupOf(p)].Fetched(leader.Decode(in.n.cfg.Decoder, alias, f))
+	if g := in.n.group(in.groupOf(p)); g != nil {
+		g.Fetched(leader.Decode(in.n.cfg.Decoder, alias, f))
+	}
 }
 
 func (in *inputs) groupOf(p core.Partition) int {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/engine/group"
 )
 
 // commit tells Kafka how far we are, for lag dashboards; nobody reads it back.
@@ -13,9 +14,9 @@ func (in *inputs) commit(ctx context.Context) {
 	var last error
 	for wait(ctx, commitEvery) {
 		next := map[connectors.PartitionID]int64{}
-		for _, g := range in.n.groups {
+		in.n.each(func(_ int, g *group.Group) {
 			if !g.Leading() {
-				continue
+				return
 			}
 			for _, p := range g.Partitions() {
 				id := in.input(p.Partition, 0).ID
@@ -23,7 +24,7 @@ func (in *inputs) commit(ctx context.Context) {
 					next[id] = p.Next
 				}
 			}
-		}
+		})
 		if len(next) == 0 {
 			continue
 		}

@@ -1,29 +1,46 @@
 package node
 
 import (
-	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/leader"
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/engine/raftlog"
 	"anabranch.dev/state"
 )
 
 // Node is one process of a cluster. It implements [connectors.Cluster].
 type Node struct {
-	cfg      Config
-	dir      *directory
-	port     *group.Port
-	groups   []*group.Group
-	inputs   *inputs
-	watchers watchers
-	started  time.Time
+	cfg       Config
+	dir       *directory
+	port      *peer.Port
+	slots     []*slot // by group
+	slotsOpen bool    // used by Open, then by Run
+	inputs    *inputs
+	watchers  watchers
+	peers     peers
+	started   time.Time
+	instance  string        // of this process
+	opened    chan struct{} // closed when the node can answer calls
+
+	initMu     sync.Mutex // held by Init
+	formOnce   sync.Once
+	isMember   chan struct{}          // closed when this node is a member of a formed cluster
+	outside    atomic.Pointer[string] // why it is not one yet
+	ownAddress atomic.Pointer[string] // that of the addresses to join which is this node's
+	met        atomic.Bool            // it was looked for
+
+	requests  atomic.Int64 // that wait for a leader or for another node
+	forwarded callCounter
+	stalled   chan error // told of a disk that hangs
 
 	changeMu sync.Mutex    // guards changes
 	changes  chan struct{} // closed and renewed when anything may have changed
@@ -31,14 +48,21 @@ type Node struct {
 
 var _ connectors.Cluster = (*Node)(nil)
 
+// ErrStalled is wrapped by what Run returns when a disk hangs: some goroutines
+// may never return then, and the process must exit.
+var ErrStalled = errors.New("disk hangs")
+
 // Open checks the configuration, takes the data directory and opens what is in
-// it. Nothing runs before [Node.Run]; a node that is not run must be closed.
+// it. Nothing runs before [Node.Run], but other nodes get answers; a node that
+// is not run must be closed.
 func Open(cfg Config) (*Node, error) {
 	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, started: time.Now(), changes: make(chan struct{})}
+	n := &Node{cfg: cfg, started: time.Now(), instance: rand.Text(), opened: make(chan struct{}), isMember: make(chan struct{}),
+		stalled: make(chan error, 1), changes: make(chan struct{})}
+	n.peers.views = map[string]*view{}
 	if err := n.open(); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}
@@ -50,28 +74,42 @@ func (n *Node) open() (err error) {
 	if n.dir, err = openDirectory(&n.cfg); err != nil {
 		return err
 	}
-	if n.port, err = group.Listen(n.cfg.Peer, n.cfg.Cluster, n.resolve, n.cfg.Log); err != nil {
+	for id := range n.cfg.Groups {
+		n.slots = append(n.slots, &slot{n: n, id: id})
+	}
+	if n.port, err = peer.Listen(peer.Options{Address: n.cfg.Peer, Listener: n.cfg.Listener, Cluster: n.cfg.Cluster, Node: n.cfg.ID,
+		Resolve: n.resolve, Admits: n.admits, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
 		return err
 	}
 	n.inputs = newInputs(n)
-	for id := range n.cfg.Groups {
-		g, err := group.Open(n.groupConfig(id))
-		if err != nil {
+	if id := n.dir.now(); id.Stage != stageFormed && len(n.cfg.Join) <= 1 {
+		if err := n.formAlone(); err != nil {
 			return err
 		}
-		n.groups = append(n.groups, g)
+	}
+	if id := n.dir.now(); id.Stage == stageFormed {
+		n.formed()
+		if err := n.openSlots(); err != nil {
+			return err
+		}
+	}
+	close(n.opened)
+	return nil
+}
+
+// openSlots opens the replicas, once this node is a member.
+func (n *Node) openSlots() error {
+	n.slotsOpen = true
+	for _, s := range n.slots {
+		if err := s.open(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// resolve says where a replica can be reached. A cluster of one node has no
-// other replicas.
-func (n *Node) resolve(replica string) (string, error) {
-	if group.NodeOf(replica) == n.cfg.ID {
-		return n.PeerAddr(), nil
-	}
-	return "", fmt.Errorf("no node of this cluster has replica %s", replica)
-}
+// isAlone says whether this node is the whole cluster.
+func (n *Node) isAlone() bool { return len(n.dir.now().Members) == 1 }
 
 // groupOf is the placement: shards lie in the groups in equal stretches.
 func (n *Node) groupOf(s state.Shard) int {
@@ -82,9 +120,7 @@ func (n *Node) groupOf(s state.Shard) int {
 }
 
 // groupOfKey is the group that a key belongs to.
-func (n *Node) groupOfKey(key string) *group.Group {
-	return n.groups[n.groupOf(state.ShardOf(key, n.cfg.Shards))]
-}
+func (n *Node) groupOfKey(key string) int { return n.groupOf(state.ShardOf(key, n.cfg.Shards)) }
 
 // shardsOf lists a group's shards, its own one last.
 func (n *Node) shardsOf(id int) (list []state.Shard) {
@@ -103,11 +139,18 @@ func (n *Node) groupConfig(id int) group.Config {
 	for _, t := range cfg.Plan.Topics {
 		first[t.Alias] = t.First
 	}
+	identity := n.dir.now()
+	var founders []string // of which this replica is one
+	if identity.Replicas[id].Generation == founding {
+		for _, m := range identity.Members {
+			founders = append(founders, replicaID(m.ID, founding))
+		}
+	}
 	return group.Config{
-		Dir: n.dir.groupDir(id), Cluster: cfg.Cluster, Replica: n.dir.replica(), Voters: []string{n.dir.replica()},
+		Dir: n.dir.groupDir(id), Cluster: cfg.Cluster, Replica: n.slots[id].replica(), Voters: founders,
 		Core: core.Config{
 			Plan: cfg.Plan, Codec: cfg.Codec, Shards: cfg.Shards, Group: id, Groups: cfg.Groups, GroupOf: n.groupOf,
-			Incarnation: n.dir.Incarnation, Lateness: state.Time(cfg.Lateness.Microseconds()), Clock: core.Clock(cfg.Clock),
+			Incarnation: identity.Incarnation, Lateness: state.Time(cfg.Lateness.Microseconds()), Clock: core.Clock(cfg.Clock),
 			Fields: cfg.Fields,
 		},
 		Shards: n.shardsOf(id), Durability: raftlog.Durability(cfg.Durability),
@@ -115,14 +158,23 @@ func (n *Node) groupConfig(id int) group.Config {
 			return cfg.OpenStore(StoreOptions{Group: id, Dir: dir, Tables: tables, HotMemory: cfg.HotMemory / int64(cfg.Groups)})
 		},
 		NewSink: func() (connectors.Sink, error) {
-			return cfg.NewSink(SinkOptions{Cluster: cfg.Cluster, Incarnation: n.dir.Incarnation, Group: id, Groups: cfg.Groups})
+			return cfg.NewSink(SinkOptions{Cluster: cfg.Cluster, Incarnation: identity.Incarnation, Group: id, Groups: cfg.Groups})
 		},
 		Encoder: cfg.Encoder, Gap: leader.GapPolicy(cfg.OnGap), First: func(alias string) bool { return first[alias] },
 		Limits: leader.Limits{OutboxBytes: cfg.MaxOutboxBytes}, MaxRequests: cfg.MaxRequests,
-		Port: n.port, Records: n.watchers.publish, Fetch: n.inputs.tell, Changed: n.changed,
-		SendLane:    func(l *core.Lane) { n.groups[n.groupOf(state.Shard(l.To))].Lane(l) },
-		SendLaneAck: func(a core.LaneAck) { n.groups[n.groupOf(state.Shard(a.From))].LaneAcked(a) },
-		Log:         cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.disk,
+		SnapshotBytes: cfg.SnapshotBytes,
+		Port:          n.port, Records: n.watchers.publish, Fetch: n.inputs.tell, Changed: n.changed,
+		SendLane: func(l *core.Lane) {
+			if g := n.group(n.groupOf(state.Shard(l.To))); g != nil {
+				g.Lane(l)
+			}
+		},
+		SendLaneAck: func(a core.LaneAck) {
+			if g := n.group(n.groupOf(state.Shard(a.From))); g != nil {
+				g.LaneAcked(a)
+			}
+		},
+		Stalled: n.stall, Log: cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.disk,
 	}
 }
 
@@ -144,100 +196,14 @@ func (n *Node) change() <-chan struct{} {
 // PeerAddr is the address that the nodes' Raft traffic listens on.
 func (n *Node) PeerAddr() string { return n.port.Addr().String() }
 
-// Run serves until ctx ends, then stops in order: sources, proposals in
-// flight, log and state. It returns nil after an orderly stop, otherwise why
-// the node had to stop. It closes the node.
-func (n *Node) Run(ctx context.Context) error {
-	var (
-		groups  sync.WaitGroup
-		mu      sync.Mutex // guards faults
-		faults  []error
-		stopped = make(chan struct{}, len(n.groups)+1)
-	)
-	groupCtx, stopGroups := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopGroups()
-	note := func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			faults = append(faults, err)
-		}
-		stopped <- struct{}{}
+// advertised is where other nodes can reach this one, "" if it can't tell.
+func (n *Node) advertised() string {
+	if own := n.ownAddress.Load(); own != nil {
+		return *own
 	}
-	for _, g := range n.groups {
-		groups.Go(func() { note(g.Run(groupCtx)) })
+	a, ok := n.port.Addr().(*net.TCPAddr)
+	if ok && a.IP.IsUnspecified() || len(n.cfg.Join) > 0 && !n.met.Load() {
+		return ""
 	}
-	inputCtx, stopInputs := context.WithCancel(ctx)
-	defer stopInputs()
-	inputsDone := make(chan struct{})
-	go func() {
-		defer close(inputsDone)
-		if err := n.inputs.run(inputCtx); err != nil {
-			note(err)
-		}
-	}()
-	select {
-	case <-ctx.Done():
-	case <-stopped:
-	}
-	stopInputs()
-	<-inputsDone
-	stopGroups()
-	groups.Wait()
-	return errors.Join(append(faults, n.release())...)
-}
-
-// Close releases a node that was never run.
-func (n *Node) Close() error {
-	var errs []error
-	for _, g := range n.groups {
-		errs = append(errs, g.Close())
-	}
-	return errors.Join(append(errs, n.release())...)
-}
-
-// release gives port and directory back.
-func (n *Node) release() error {
-	var errs []error
-	if n.port != nil {
-		errs = append(errs, n.port.Close())
-	}
-	if n.dir != nil {
-		errs = append(errs, n.dir.close())
-	}
-	return errors.Join(errs...)
-}
-
-// Ready waits until this node can decide: every group leads and has applied
-// its log, and the topics that others refer to have been read. It returns early
-// with ctx's error.
-func (n *Node) Ready(ctx context.Context) error {
-	for {
-		change := n.change()
-		why := n.notReady()
-		if why == "" {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not ready: %s: %w", why, ctx.Err())
-		case <-change:
-		}
-	}
-}
-
-// notReady says what is missing, "" for nothing.
-func (n *Node) notReady() string {
-	for id, g := range n.groups {
-		if err := g.Err(); err != nil {
-			return fmt.Sprintf("group %d stopped: %v", id, err)
-		}
-		if g.Halted() {
-			return fmt.Sprintf("group %d is halted", id)
-		}
-		if !g.Leading() {
-			return fmt.Sprintf("group %d has no leader", id)
-		}
-	}
-	return n.inputs.notReady()
+	return n.PeerAddr()
 }

@@ -58,7 +58,7 @@ func TestFromTopicToTopicOverRestarts(t *testing.T) {
 			if n := r.applied(); n != 150 {
 				t.Errorf("%d events applied; want 150", n)
 			}
-			killed := copyDir(t, cfg.Dir)
+			killed := r.kill()
 			r.mustEnd()
 
 			produce(t, b.Addr(), lines(150, 200)...)
@@ -209,7 +209,7 @@ func TestBrokerAway(t *testing.T) {
 	r := start(t, config(t, t.TempDir(), address.String()))
 	eventually(t, "a reason for not being ready", func() bool {
 		s, err := r.Status(patient(t))
-		return err == nil && strings.HasPrefix(s.NotReady, "inputs: ") && r.groups[0].Leading()
+		return err == nil && strings.HasPrefix(s.NotReady, "inputs: ") && r.group(0).Leading()
 	})
 	// Events of the API are decided meanwhile; their records wait.
 	if reply, err := r.Submit(patient(t), tally.Event("1", "a", 1), true); err != nil || reply.Decision == "" {

@@ -110,6 +110,22 @@ func (r *running) mustEnd() {
 	}
 }
 
+// kill returns a copy of the directory as a kill would leave it, taken while
+// nothing was written.
+func (r *running) kill() (dir string) {
+	r.t.Helper()
+	commits := func() (sum uint64) {
+		r.each(func(_ int, g *group.Group) { sum += g.Commit() })
+		return sum
+	}
+	eventually(r.t, "a moment without entries", func() bool {
+		before := commits()
+		dir = copyDir(r.t, r.cfg.Dir)
+		return commits() == before
+	})
+	return dir
+}
+
 // patient is a context that ends long after a test should have.
 func patient(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

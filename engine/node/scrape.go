@@ -2,9 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"strconv"
+	"sync"
 	"time"
 
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/internal/metrics"
 )
 
@@ -16,7 +19,13 @@ func (n *Node) scrape(emit metrics.Emit) {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTimeout)
 	defer cancel()
 	emit("anabranch_node_ready", "1 when this node can decide.", metrics.Gauge, truth(n.notReady() == ""))
-	for _, g := range n.groups {
+	n.scrapePeers(emit)
+	for _, slot := range n.slots {
+		slot.scrapeReplica(emit)
+		g := n.group(slot.id)
+		if g == nil {
+			continue
+		}
 		s, err := g.Status(ctx)
 		if err != nil {
 			continue // what can't be read in time is missing in this scrape
@@ -57,4 +66,84 @@ func lag(ahead, behind uint64) float64 {
 		return 0
 	}
 	return float64(ahead - behind)
+}
+
+// scrapePeers reports what there is beside the groups.
+func (n *Node) scrapePeers(emit metrics.Emit) {
+	id := n.dir.now()
+	emit("anabranch_node_members", "Nodes of the cluster.", metrics.Gauge, float64(len(id.Members)))
+	reached := 0.0
+	for _, m := range id.Members {
+		reached += truth(m.ID == n.cfg.ID || n.peers.of(m.ID).fresh())
+	}
+	emit("anabranch_node_members_reached", "Nodes of the cluster that answer this one, itself included.", metrics.Gauge, reached)
+	if off, ok := n.clockOff(); ok {
+		emit("anabranch_node_clock_offset_seconds", "How far this node's clock is ahead of the median of all.", metrics.Gauge, off.Seconds())
+	}
+	stats := n.port.Stats()
+	emit("anabranch_peer_streams", "Open Raft streams from and to other nodes.", metrics.Gauge, float64(stats.Streams))
+	for reason, count := range stats.Refused {
+		emit("anabranch_peer_refused_total", "Connections to the peer port that were refused.", metrics.Counter, float64(count), "reason", string(reason))
+	}
+	n.forwarded.each(func(method, outcome string, calls int) {
+		emit("anabranch_node_forwarded_calls_total", "Requests that another node was asked to answer.", metrics.Counter, float64(calls), "call", method, "outcome", outcome)
+	})
+}
+
+// scrapeReplica reports where the replica stands among the others.
+func (s *slot) scrapeReplica(emit metrics.Emit) {
+	s.mu.Lock()
+	g, moves, damaged := s.g, s.moves, s.damaged
+	s.mu.Unlock()
+	label := []string{"group", strconv.Itoa(s.id)}
+	emit("anabranch_group_quarantines_total", "Directories of damaged replicas that were put aside since the start.", metrics.Counter, float64(moves), label...)
+	emit("anabranch_group_damaged", "1 while the replica on this node is damaged.", metrics.Gauge, truth(damaged != "" && g == nil), label...)
+	if g == nil {
+		return
+	}
+	emit("anabranch_group_votes", "1 when the replica on this node votes.", metrics.Gauge, truth(g.VotesHere()), label...)
+	if !g.Leading() {
+		return
+	}
+	for _, m := range s.n.dir.now().Members {
+		v := s.n.peers.of(m.ID)
+		if behind, ok := v.lag(s.id); ok {
+			emit("anabranch_group_follower_lag_entries", "Entries that a follower had not applied, when it last said how far it is.", metrics.Gauge,
+				float64(behind), append(label, "node", m.ID)...)
+		}
+	}
+}
+
+// callCounter counts what other nodes were asked.
+type callCounter struct {
+	mu    sync.Mutex // guards calls
+	calls map[[2]string]int
+}
+
+func (c *callCounter) count(method string, err error) {
+	outcome := "ok"
+	switch {
+	case errors.Is(err, errNotLeader):
+		outcome = "not_leader"
+	case errors.Is(err, peer.ErrUnreachable):
+		outcome = "unreachable"
+	case errors.Is(err, peer.ErrBroken):
+		outcome = "broken"
+	case err != nil:
+		outcome = "error"
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		c.calls = map[[2]string]int{}
+	}
+	c.calls[[2]string{method, outcome}]++
+}
+
+func (c *callCounter) each(fn func(method, outcome string, calls int)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, calls := range c.calls {
+		fn(k[0], k[1], calls)
+	}
 }

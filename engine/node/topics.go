@@ -81,9 +81,14 @@ func (in *inputs) assign(ctx context.Context) {
 	if !ready {
 		return
 	}
-	tenures := make([]uint64, len(in.n.groups))
+	tenures := make([]uint64, in.n.cfg.Groups)
 	read := true
-	for id, g := range in.n.groups {
+	for id := range tenures {
+		g := in.n.group(id)
+		if g == nil {
+			read = false
+			continue
+		}
 		var leads bool
 		if tenures[id], leads = g.Tenure(); !leads {
 			read = false
@@ -107,9 +112,7 @@ func (in *inputs) assign(ctx context.Context) {
 	in.opened = tenures
 	in.mu.Unlock()
 	if news {
-		for _, g := range in.n.groups {
-			g.OpenInputs()
-		}
+		in.n.each(func(_ int, g *group.Group) { g.OpenInputs() })
 		in.n.changed()
 	}
 }

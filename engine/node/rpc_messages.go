@@ -1,0 +1,232 @@
+package node
+
+import (
+	"anabranch.dev/operators"
+	"anabranch.dev/state"
+)
+
+// Calls between nodes.
+const (
+	callHello        = "hello"
+	callForm         = "form"
+	callFormed       = "formed"
+	callAdmit        = "admit"
+	callRemove       = "remove"
+	callDigests      = "digests"
+	callStatus       = "status"
+	callShards       = "shards"
+	callAsk          = "ask"
+	callSubmit       = "submit"
+	callFindDecision = "find_decision"
+	callDeadLetters  = "dead_letters"
+	callDeadLetter   = "dead_letter"
+	callRedrive      = "redrive"
+	callSkip         = "skip"
+	callTransfer     = "transfer"
+)
+
+// hello is what a node says of itself, both when it asks and when it is asked.
+type hello struct {
+	Node      string        `v:"node"`
+	Instance  string        `v:"instance"` // of the process, made when it starts
+	Peer      string        `v:"peer"`     // where it can be reached; empty if it does not know
+	HTTP      string        `v:"http"`
+	Version   string        `v:"version"`
+	Wall      int64         `v:"wall"` // its clock, microseconds since 1970
+	Settings  settings      `v:"settings"`
+	Stage     string        `v:"stage"`
+	ClusterID string        `v:"cluster_id"`
+	Members   []member      `v:"members"`
+	Replicas  []replicaView `v:"replicas"`
+}
+
+// settings are what all nodes of a cluster must agree on.
+type settings struct {
+	Cluster     string   `v:"cluster"`
+	Topology    string   `v:"topology"`
+	Level       uint64   `v:"level"`
+	Shards      int64    `v:"shards"`
+	Groups      int64    `v:"groups"`
+	Clock       string   `v:"clock"`
+	Durability  string   `v:"durability"`
+	Delivery    string   `v:"delivery"`
+	OnGap       string   `v:"on_gap"`
+	Lateness    int64    `v:"lateness"` // microseconds
+	Fingerprint string   `v:"fingerprint"`
+	Topics      []string `v:"topics"` // alias=name, sorted
+}
+
+// replicaView is a replica as its node says.
+type replicaView struct {
+	Group   uint64 `v:"group"`
+	Replica string `v:"replica"`
+	Leader  string `v:"leader"`  // replica that leads, as far as known there
+	Serves  bool   `v:"serves"`  // it leads, and decides
+	Healthy bool   `v:"healthy"` // it runs, and nothing is wrong with it
+	Votes   bool   `v:"votes"`
+	Damaged string `v:"damaged"` // why its files are not used
+	Applied uint64 `v:"applied"`
+	Commit  uint64 `v:"commit"`
+	// Members are the replicas of the group as of Index.
+	Members []string `v:"members"`
+	Index   uint64   `v:"index"`
+}
+
+// formRequest asks a node to promise that it will be a member of a cluster, or
+// tells it that the cluster is formed.
+type formRequest struct {
+	ClusterID string   `v:"cluster_id"`
+	Members   []member `v:"members"`
+	Settings  settings `v:"settings"`
+}
+
+// replicaRequest is about a replica: let it in, or remove it.
+type replicaRequest struct {
+	Group   uint64 `v:"group"`
+	Replica string `v:"replica"`
+	Applied uint64 `v:"applied"`
+}
+
+type admitAnswer struct {
+	Admission string `v:"admission"`
+}
+
+// nothing is a request or an answer without content.
+type nothing struct{}
+
+// Visit lists no fields.
+func (*nothing) Visit(state.Visitor) {}
+
+// digestsRequest asks for the sums of a group's last digests, or for the
+// digests of all shards at one index.
+type digestsRequest struct {
+	Group uint64 `v:"group"`
+	Index uint64 `v:"index"` // 0: the sums of all
+}
+
+type digestsAnswer struct {
+	Replica string        `v:"replica"`
+	Sums    []digestSum   `v:"sums"`
+	Shards  []shardDigest `v:"shards"`
+}
+
+type digestSum struct {
+	Index uint64 `v:"index"`
+	Hi    uint64 `v:"hi"`
+	Lo    uint64 `v:"lo"`
+}
+
+type shardDigest struct {
+	Shard uint64 `v:"shard"`
+	Hi    uint64 `v:"hi"`
+	Lo    uint64 `v:"lo"`
+}
+
+type askRequest struct {
+	Stage       string       `v:"stage"`
+	Query       string       `v:"query"`
+	Key         string       `v:"key"`
+	Consistency string       `v:"consistency"`
+	Question    state.Nested `v:"question"`
+}
+
+type askAnswer struct {
+	Index  uint64       `v:"index"`
+	Answer state.Nested `v:"answer"`
+}
+
+type submitRequest struct {
+	Event  operators.Event `v:"event"`
+	Answer bool            `v:"answer"`
+}
+
+// replyAnswer is a connectors.Reply.
+type replyAnswer struct {
+	Outcome    string `v:"outcome"`
+	Code       string `v:"code"`
+	DeadLetter string `v:"dead_letter"`
+	Decision   string `v:"decision"`
+	Index      uint64 `v:"index"`
+}
+
+// idRequest names a decision or a dead letter.
+type idRequest struct {
+	ID string `v:"id"`
+}
+
+type decisionAnswer struct {
+	Stage string `v:"stage"`
+	Key   string `v:"key"`
+}
+
+type lettersRequest struct {
+	Group uint64                `v:"group"`
+	Code  string                `v:"code"`
+	Type  string                `v:"type"`
+	After *operators.DeadLetter `v:"after"` // only its id and log time
+	Limit int64                 `v:"limit"`
+}
+
+type lettersAnswer struct {
+	Letters []operators.DeadLetter `v:"letters"`
+	More    bool                   `v:"more"` // there are more than fit into an answer
+}
+
+type skipRequest struct {
+	Group   uint64 `v:"group"`
+	Index   uint64 `v:"index"`
+	Message uint64 `v:"message"`
+}
+
+type transferRequest struct {
+	Group uint64 `v:"group"`
+	Node  string `v:"node"`
+}
+
+type groupRequest struct {
+	Group uint64 `v:"group"`
+}
+
+type shardsAnswer struct {
+	Shards []shardStatus `v:"shards"`
+}
+
+// shardStatus is a connectors.ShardStatus.
+type shardStatus struct {
+	Shard  int64  `v:"shard"`
+	Group  int64  `v:"group"`
+	Index  uint64 `v:"index"`
+	Digest string `v:"digest"`
+	Rows   int64  `v:"rows"`
+}
+
+// statusAnswer is a connectors.NodeStatus.
+type statusAnswer struct {
+	Peer     string        `v:"peer"`
+	HTTP     string        `v:"http"`
+	Version  string        `v:"version"`
+	Ready    bool          `v:"ready"`
+	NotReady string        `v:"not_ready"`
+	Groups   []groupStatus `v:"groups"`
+}
+
+// groupStatus is a connectors.GroupStatus.
+type groupStatus struct {
+	Group         int64      `v:"group"`
+	Replica       string     `v:"replica"`
+	Leader        string     `v:"leader"`
+	Role          string     `v:"role"`
+	Damaged       string     `v:"damaged"`
+	Term          uint64     `v:"term"`
+	Commit        uint64     `v:"commit"`
+	Applied       uint64     `v:"applied"`
+	Written       uint64     `v:"written"`
+	LogTime       state.Time `v:"log_time"`
+	OutboxRecords int64      `v:"outbox_records"`
+	OutboxOldest  state.Time `v:"outbox_oldest"`
+	Delivery      string     `v:"delivery"`
+	Halted        string     `v:"halted"`
+	SnapshotIndex uint64     `v:"snapshot_index"`
+	Voters        int64      `v:"voters"`
+	DeadLettered  int64      `v:"dead_lettered"`
+}
