@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io"
+	"os"
+	"runtime"
+	"runtime/pprof"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"anabranch.dev/bench"
@@ -19,8 +21,96 @@ func newBench() *cobra.Command {
 		Short:   "Measure, open loop and with checks on",
 		Example: "  anabranch bench decide --durability disk --rate 5000 --duration 30s -o json",
 	}
-	cmd.AddCommand(newBenchDecide())
+	cmd.AddCommand(newBenchDecide(), newBenchHotSKU(), newBenchKafka(), newBenchFailover(), newBenchRestart(), newBenchSummary())
 	return cmd
+}
+
+// benchFlags are what all measurements share.
+type benchFlags struct {
+	bench.Config
+	cpuProfile, memProfile string
+	out                    *format
+}
+
+// addBench gives a measurement its flags. A measurement without a rate of its
+// own leaves those of the load out.
+func addBench(cmd *cobra.Command, nodes int, durability string) *benchFlags {
+	f := &benchFlags{}
+	cmd.Flags().IntVar(&f.Nodes, "nodes", nodes, "nodes of the cluster: 1 or 3")
+	cmd.Flags().StringVar(&f.Durability, "durability", durability, "disk: every append is on disk before it counts; memory: within 10 ms")
+	cmd.Flags().StringVar(&f.Dir, "data", "", "empty directory for the nodes' data, on the disk to measure; without it a temporary one")
+	cmd.Flags().StringVar(&f.SharedWith, "shared-with", "", "what else runs on the machine, for the report")
+	cmd.Flags().StringVar(&f.cpuProfile, "cpu-profile", "", "write a profile of this process's processor time to a file, for 'go tool pprof'")
+	cmd.Flags().StringVar(&f.memProfile, "mem-profile", "", "write a profile of this process's allocations to a file")
+	f.out = addOutput(cmd)
+	return f
+}
+
+// addLoad gives a measurement the flags of an open-loop load.
+func (f *benchFlags) addLoad(cmd *cobra.Command, rate float64) {
+	cmd.Flags().Float64Var(&f.Rate, "rate", rate, "orders per second")
+	cmd.Flags().DurationVar(&f.Duration, "duration", 30*time.Second, "how long, after the warm-up")
+	cmd.Flags().DurationVar(&f.Warmup, "warmup", 2*time.Second, "load before the clock counts")
+}
+
+// run measures and prints the report. Exit code 1 if a check fails.
+func (f *benchFlags) run(cmd *cobra.Command, measure func(ctx context.Context, progress io.Writer) (*bench.Report, error)) error {
+	stop, err := f.profile()
+	if err != nil {
+		return err
+	}
+	report, err := measure(cmd.Context(), cmd.ErrOrStderr())
+	if err = errors.Join(err, stop()); err != nil {
+		return err
+	}
+	if err := f.out.showValue(cmd.OutOrStdout(), report, func(w io.Writer) error { return benchTable(w, report) }); err != nil {
+		return err
+	}
+	if report.Checks.Failed() {
+		return errors.New("a check failed: see checks")
+	}
+	return nil
+}
+
+// profile starts the profiles that are asked for, until stop.
+func (f *benchFlags) profile() (stop func() error, err error) {
+	var cpu *os.File
+	if f.cpuProfile != "" {
+		if cpu, err = os.Create(f.cpuProfile); err != nil {
+			return nil, err
+		}
+		if err := pprof.StartCPUProfile(cpu); err != nil {
+			return nil, errors.Join(err, cpu.Close())
+		}
+	}
+	return func() error {
+		var faults []error
+		if cpu != nil {
+			pprof.StopCPUProfile()
+			faults = append(faults, cpu.Close())
+		}
+		if f.memProfile != "" {
+			faults = append(faults, writeMemProfile(f.memProfile))
+		}
+		return errors.Join(faults...)
+	}, nil
+}
+
+func writeMemProfile(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	runtime.GC() // the profile is as of the last collection
+	return errors.Join(pprof.Lookup("allocs").WriteTo(file, 0), file.Close())
+}
+
+// checked runs RunE only with a configuration that is good.
+func checked(faults error) error {
+	if faults != nil {
+		return &usageError{faults}
+	}
+	return nil
 }
 
 func newBenchDecide() *cobra.Command {
@@ -28,56 +118,45 @@ func newBenchDecide() *cobra.Command {
 		Use:   "decide",
 		Short: "Measure from an event in memory to its replicated decision",
 		Long: `One-line orders arrive by a schedule that does not wait for answers, as encoded
-record bytes; the decision counts when it is replicated. Exit code 1 if a check
-fails: oversold, lost or doubled.`,
-		Example: "  anabranch bench decide --nodes 1 --durability memory --rate 5000 --duration 30s -o json",
+record bytes; the decision counts when the leader's node has applied it after a
+majority has it. All nodes are in this process, with real Raft between them over
+loopback ports; there is no broker. Exit code 1 if a check fails: oversold, lost
+or doubled.`,
+		Example: "  anabranch bench decide --nodes 3 --durability memory --rate 5000 --duration 30s -o json",
 		Args:    cobra.NoArgs,
 	}
-	var cfg bench.DecideConfig
-	var nodes int
-	cmd.Flags().IntVar(&nodes, "nodes", 1, "nodes; this build runs 1")
-	cmd.Flags().StringVar(&cfg.Durability, "durability", node.DurabilityDisk, "disk or memory")
-	cmd.Flags().Float64Var(&cfg.Rate, "rate", 5000, "orders per second")
-	cmd.Flags().DurationVar(&cfg.Duration, "duration", 30*time.Second, "how long, after the warm-up")
-	cmd.Flags().StringVar(&cfg.Dir, "data", "", "directory for the node's data, on the disk to measure; without it a temporary one")
-	cmd.Flags().StringVar(&cfg.SharedWith, "shared-with", "", "what else runs on the machine, for the report")
-	out := addOutput(cmd)
+	f := addBench(cmd, 1, node.DurabilityDisk)
+	f.addLoad(cmd, 5000)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if nodes != 1 {
-			return usagef("--nodes %d: this build measures 1 node", nodes)
-		}
-		if cfg.Durability != node.DurabilityDisk && cfg.Durability != node.DurabilityMemory {
-			return usagef("--durability %q is neither disk nor memory", cfg.Durability)
-		}
-		if err := cfg.Validate(); err != nil {
-			return &usageError{err}
-		}
-		report, err := bench.Decide(cmd.Context(), cfg, cmd.ErrOrStderr())
-		if err != nil {
+		if err := checked(f.Validate()); err != nil {
 			return err
 		}
-		if err := out.showValue(cmd.OutOrStdout(), report, func(w io.Writer) error { return benchTable(w, report) }); err != nil {
-			return err
-		}
-		if report.Checks.Failed() {
-			return errors.New("a check failed: see checks")
-		}
-		return nil
+		return f.run(cmd, func(ctx context.Context, progress io.Writer) (*bench.Report, error) {
+			return bench.Decide(ctx, f.Config, progress)
+		})
 	}
 	return cmd
 }
 
-func benchTable(w io.Writer, r *bench.Report) error {
-	t := newTable("", "")
-	us := func(v float64) string { return fmt.Sprintf("%.1f µs", v) }
-	t.AppendRows([]table.Row{
-		{"what", r.What}, {"commit", r.Commit}, {"machine", fmt.Sprintf("%s, %d cores, Linux %s", r.Machine.CPU, r.Machine.Cores, r.Machine.Kernel)},
-		{"shared with", r.SharedWith}, {"durability", r.Durability},
-		{"fdatasync", fmt.Sprintf("p50 %s, p99 %s", us(r.Fdatasync.P50), us(r.Fdatasync.P99))}, {"GOGC", r.GOGC}, {"command", r.Command},
-		{"offered", fmt.Sprintf("%.0f/s", r.OfferedPerSecond)}, {"achieved", fmt.Sprintf("%.0f/s", r.AchievedPerSecond)}, {"events", r.Events},
-		{"latency", fmt.Sprintf("p50 %s, p90 %s, p99 %s, p99.9 %s, max %s", us(r.Latency.P50), us(r.Latency.P90), us(r.Latency.P99), us(r.Latency.P999), us(r.Latency.Max))},
-		{"CPU", fmt.Sprintf("%.1f s", r.CPUSeconds)}, {"RSS", fmt.Sprintf("%.0f MiB", r.RSSMiB)},
-		{"checks", fmt.Sprintf("oversold %d, lost %d, doubled %d", r.Checks.Oversold, r.Checks.Lost, r.Checks.Doubled)},
-	})
-	return render(w, t)
+func newBenchHotSKU() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "hot-sku",
+		Short: "Measure as decide does, with all orders on one item",
+		Long: `Every order wants the same item, of which there is enough for half of them: the
+later ones are backordered or refused, and counted apart. Exit code 1 if more was
+promised than there was, or a decision was lost or doubled.`,
+		Example: "  anabranch bench hot-sku --nodes 1 --durability memory --rate 20000 --duration 20s -o json",
+		Args:    cobra.NoArgs,
+	}
+	f := addBench(cmd, 1, node.DurabilityDisk)
+	f.addLoad(cmd, 5000)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := checked(f.Validate()); err != nil {
+			return err
+		}
+		return f.run(cmd, func(ctx context.Context, progress io.Writer) (*bench.Report, error) {
+			return bench.HotSKU(ctx, f.Config, progress)
+		})
+	}
+	return cmd
 }

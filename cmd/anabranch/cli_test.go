@@ -100,9 +100,12 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"dev", "--delivery", "twice"}, exitUsage, "", "neither exactly_once nor at_least_once"},
 		{[]string{"dev", "--on-gap", "weep"}, exitUsage, "", "neither stop nor skip"},
 		{[]string{"dev", "--http", "here"}, exitUsage, "", "HOST:PORT"},
+		{[]string{"dev", "--nodes", "2"}, exitUsage, "", "neither 1, 3 nor 5"},
+		{[]string{"dev", "--groups", "0"}, exitUsage, "", "not from 1 to 64"},
+		{[]string{"dev", "--groups", "2", "--nodes", "3"}, exitUsage, "", "not possible with this build"},
 		{[]string{"replay", "netflix", "x"}, exitUsage, "", "data set"},
 		{[]string{"replay", "events", "x", "--rate", "fast"}, exitUsage, "", "--rate"},
-		{[]string{"bench", "decide", "--nodes", "3"}, exitUsage, "", "--nodes 3"},
+		{[]string{"bench", "decide", "--nodes", "2"}, exitUsage, "", "nodes is 2"},
 		{[]string{"cluster", "skip"}, exitUsage, "", "--entry is missing"},
 	}
 	for _, tt := range tests {

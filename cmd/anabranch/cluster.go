@@ -1,103 +1,123 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
+	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 )
 
 func newCluster() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "cluster",
-		Short:   "Look at a cluster, and help it over what halts it",
-		Example: "  anabranch cluster status",
+		Use:   "cluster",
+		Short: "Form a cluster, look at it, and help it over what halts it",
+		Example: `  anabranch cluster init --addr 10.0.0.1:8470
+  anabranch cluster status --addr 10.0.0.1:8470,10.0.0.2:8470,10.0.0.3:8470`,
 	}
-	cmd.AddCommand(newClusterStatus(), newClusterSkip())
+	cmd.AddCommand(newClusterInit(), newClusterStatus(), newClusterTransfer(), newClusterSkip())
 	return cmd
 }
 
-// clusterStatus is what the table shows of GET /v1/cluster.
-type clusterStatus struct {
-	Node, Cluster, Version, Durability, Clock, Fingerprint string
-	Ready                                                  bool
-	NotReady                                               string `json:"not_ready"`
-	Groups                                                 []struct {
-		Group, Voters    int
-		Leader, Role     string
-		Term, Commit     uint64
-		Applied, Written uint64
-		OutboxRecords    int `json:"outbox_records"`
-		Delivery, Halted string
-		DeadLettered     int `json:"dead_lettered"`
-	}
-	Inputs []struct {
-		Name, State     string
-		Partition       int32
-		Next, End       int64
-		Events, Applied int64
-		Duplicates      int64
-		DeadLetters     int64 `json:"dead_letters"`
-	}
-}
-
-func newClusterStatus() *cobra.Command {
+func newClusterInit() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Show groups and inputs as a node sees them",
-		Example: "  anabranch cluster status --addr localhost:8470",
+		Use:   "init",
+		Short: "Form a new cluster, and wait until its nodes are ready",
+		Long: `Forms the cluster of the nodes that the asked one was configured to join. All must
+run, be new and agree on the cluster's settings and the pseudonym key. It is done once,
+on any node; doing it again completes what was interrupted and changes nothing else.`,
+		Example: "  anabranch cluster init --addr 10.0.0.1:8470",
 		Args:    cobra.NoArgs,
 	}
+	wait := cmd.Flags().Duration("wait", time.Minute, "how long to wait for the nodes to be ready")
 	c, out := addClient(cmd), addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		answer, err := c.get(cmd.Context(), nil, "v1", "cluster")
+		ctx, cancel := context.WithTimeout(cmd.Context(), *wait)
+		defer cancel()
+		answer, s, err := formCluster(ctx, c)
 		if err != nil {
 			return err
 		}
-		s, err := decode[clusterStatus](c, answer)
-		if err != nil {
-			return err
-		}
-		return out.show(cmd.OutOrStdout(), answer, func(w io.Writer) error { return statusTables(w, s) })
+		return out.show(cmd.OutOrStdout(), answer, func(w io.Writer) error {
+			if _, err := fmt.Fprintf(w, "cluster %s is formed of %s\n\n", s.Cluster, count(len(s.Nodes), "node")); err != nil {
+				return err
+			}
+			return render(w, nodeTable(s))
+		})
 	}
 	return cmd
 }
 
-func statusTables(w io.Writer, s clusterStatus) error {
-	ready := "ready"
-	if !s.Ready {
-		ready = "not ready: " + s.NotReady
+// formCluster asks for the cluster to be formed and waits until every node is
+// ready.
+func formCluster(ctx context.Context, c *client) ([]byte, clusterStatus, error) {
+	if _, err := c.post(ctx, nil, nil, "v1", "cluster", "init"); err != nil {
+		return nil, clusterStatus{}, err
 	}
-	if _, err := fmt.Fprintf(w, "%s/%s  %s  version %s  durability %s  clock %s  pseudonym key %s\n\n",
-		s.Cluster, s.Node, ready, s.Version, s.Durability, s.Clock, s.Fingerprint); err != nil {
-		return err
-	}
-	groups := newTable("GROUP", "ROLE", "LEADER", "TERM", "COMMIT", "APPLIED", "WRITTEN", "OUTBOX", "DEAD LETTERS", "DELIVERY")
-	numbers(groups, "GROUP", "TERM", "COMMIT", "APPLIED", "WRITTEN", "OUTBOX", "DEAD LETTERS")
-	for _, g := range s.Groups {
-		role := g.Role
-		if g.Halted != "" {
-			role = "halted: " + g.Halted
+	again := time.NewTicker(100 * time.Millisecond)
+	defer again.Stop()
+	why := "no node has answered"
+	for {
+		answer, s, err := askStatus(ctx, c)
+		if err == nil {
+			if why = s.notReady(); why == "" {
+				return answer, s, nil
+			}
+		} else if ctx.Err() == nil {
+			why = err.Error()
 		}
-		groups.AppendRow(table.Row{g.Group, role, g.Leader, g.Term, g.Commit, g.Applied, g.Written, g.OutboxRecords, g.DeadLettered, g.Delivery})
+		select {
+		case <-ctx.Done():
+			return nil, s, fmt.Errorf("the cluster is formed, but not ready in time: %s; 'anabranch cluster status' shows how it goes on", why)
+		case <-again.C:
+		}
 	}
-	if err := render(w, groups); err != nil {
-		return err
+}
+
+func newClusterTransfer() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "transfer GROUP",
+		Short: "Hand the leadership of a group to another node",
+		Long: `The leader stops taking events, lets the other node catch up and hands over; events
+wait meanwhile and none is lost. Without --to any node that is caught up gets it.`,
+		Example: "  anabranch cluster transfer 0 --to n2",
+		Args:    cobra.ExactArgs(1),
 	}
-	if len(s.Inputs) == 0 {
-		return nil
+	var body struct {
+		Group int    `json:"group"`
+		To    string `json:"to,omitempty"`
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
+	cmd.Flags().StringVar(&body.To, "to", "", "node that shall lead")
+	c, out := addClient(cmd), addOutput(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		var err error
+		if body.Group, err = strconv.Atoi(args[0]); err != nil || body.Group < 0 {
+			return usagef("GROUP is %q, not the number of a group", args[0])
+		}
+		request, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		answer, err := c.post(cmd.Context(), request, nil, "v1", "cluster", "transfer")
+		if err != nil {
+			return err
+		}
+		done, err := decode[struct {
+			From, Leader string
+			TookUS       int64 `json:"took_us"`
+		}](c, answer)
+		if err != nil {
+			return err
+		}
+		return out.show(cmd.OutOrStdout(), answer, func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "group %d: %s leads, before it was %s; handed over in %.1f ms\n", body.Group, done.Leader, done.From, float64(done.TookUS)/1000)
+			return err
+		})
 	}
-	inputs := newTable("TOPIC", "PARTITION", "NEXT", "END", "EVENTS", "APPLIED", "DUPLICATES", "DEAD LETTERS", "STATE")
-	numbers(inputs, "PARTITION", "NEXT", "END", "EVENTS", "APPLIED", "DUPLICATES", "DEAD LETTERS")
-	for _, i := range s.Inputs {
-		inputs.AppendRow(table.Row{i.Name, i.Partition, i.Next, i.End, i.Events, i.Applied, i.Duplicates, i.DeadLetters, i.State})
-	}
-	return render(w, inputs)
+	return cmd
 }
 
 func newClusterSkip() *cobra.Command {

@@ -3,18 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
-	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"anabranch.dev/connectors/httpapi"
 	"anabranch.dev/connectors/kafka/embedded"
@@ -24,9 +19,11 @@ import (
 
 // What the Go runtime tries to stay below: the sample shop's system stays small,
 // one that is given real work may take more before collecting gets in its way.
+// Each further node takes its share.
 const (
 	sampleMemory = 220 << 20
 	workMemory   = 1 << 30
+	nodeMemory   = 100 << 20
 )
 
 // limitMemory gives dev its share.
@@ -35,7 +32,7 @@ func limitMemory(f *devFlags) {
 	if f.noSample || f.clock == node.ClockReplay {
 		limit = workMemory
 	}
-	assembly.LimitMemory(limit)
+	assembly.LimitMemory(limit + int64(f.nodes-1)*nodeMemory)
 }
 
 // started is when this process began, as near as we can tell.
@@ -45,25 +42,32 @@ type devFlags struct {
 	clock, data, kafka, durability, http string
 	delivery, onGap                      string
 	noSample, quiet                      bool
+	nodes, groups                        int
 }
 
 func newDev() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a whole system in one process, with a sample shop",
-		Long: `dev runs an embedded Kafka broker (or uses a real one), one node with the retail
-topology on the real path (replicated log, state on disk, transactions to
+		Long: `dev runs an embedded Kafka broker (or uses a real one), one or more nodes with the
+retail topology on the real path (replicated log, state on disk, transactions to
 Kafka), the HTTP API with a console page, and a small sample shop. Decisions are
 printed as they come back from the topic, read committed.
+
+With --nodes 3 there are three nodes with real Raft between them on loopback ports, each
+with its own directory and HTTP address; 'anabranch cluster transfer' moves leadership.
 
 Ctrl-C ends everything in order. Without --data all is in a temporary folder and
 gone afterwards; with it, a second start goes on where the first was.`,
 		Example: `  anabranch dev
+  anabranch dev --nodes 3
   anabranch dev --data ./anabranch-data --durability memory
   anabranch dev --kafka localhost:9092 --no-sample`,
 		Args: cobra.NoArgs,
 	}
 	var f devFlags
+	cmd.Flags().IntVar(&f.nodes, "nodes", 1, "nodes of the cluster: 1, 3 or 5; fixed when the data directory is made")
+	cmd.Flags().IntVar(&f.groups, "groups", 1, "Raft groups; fixed when the data directory is made")
 	cmd.Flags().StringVar(&f.clock, "clock", node.ClockWall, "wall, or replay: log time follows the events; fixed when the data directory is made")
 	cmd.Flags().StringVar(&f.data, "data", "", "directory to keep everything in")
 	cmd.Flags().StringVar(&f.kafka, "kafka", "", "HOST:PORT of a Kafka to use in place of the embedded broker")
@@ -84,31 +88,47 @@ gone afterwards; with it, a second start goes on where the first was.`,
 				return usagef("--%s %q is neither %s nor %s", c.name, c.value, c.one, c.other)
 			}
 		}
+		if f.nodes != 1 && f.nodes != 3 && f.nodes != 5 {
+			return usagef("--nodes %d is neither 1, 3 nor 5", f.nodes)
+		}
+		if f.groups < 1 || f.groups > 64 {
+			return usagef("--groups %d is not from 1 to 64", f.groups)
+		}
+		if f.groups > 1 && f.nodes > 1 {
+			return usagef("--groups %d with --nodes %d: several groups on several nodes are not possible with this build", f.groups, f.nodes)
+		}
 		return runDev(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd
 }
 
-// dev is a system that runs in this process. Close undoes what was opened, in
-// reverse order.
+// dev is a system that runs in this process.
 type dev struct {
+	closers
 	flags     *devFlags
 	out       io.Writer
-	log       *slog.Logger
+	lines     *lineLog
+	log       *slog.Logger // of lines
 	dir       *assembly.DataDir
-	listener  net.Listener
-	taken     string // HTTP address that was not free
+	listeners []net.Listener // for HTTP, one per node
+	taken     string         // HTTP address that was not free
 	broker    *embedded.Broker
 	brokers   []string
-	node      *assembly.Node
+	cluster   *assembly.Cluster
+	node      *assembly.Node // the first of the cluster
 	decisions *decisionReader
-	closers   []func() error
 }
 
 func runDev(ctx context.Context, f *devFlags, out, errs io.Writer) (err error) {
 	limitMemory(f)
-	d := &dev{flags: f, out: out, log: slog.New(newLineLog(errs))}
-	defer func() { err = d.oneFault(errors.Join(err, d.close())) }()
+	lines := newLineLog(errs)
+	d := &dev{flags: f, out: out, lines: lines, log: slog.New(lines)}
+	defer func() {
+		err = errors.Join(err, d.close())
+		if d.dir != nil {
+			err = oneFault(d.dir.Path, err)
+		}
+	}()
 	if err := d.open(ctx); err != nil {
 		return err
 	}
@@ -116,47 +136,54 @@ func runDev(ctx context.Context, f *devFlags, out, errs io.Writer) (err error) {
 	return d.run(ctx)
 }
 
-// oneFault says a full disk in one line: every part complains about it in its
-// own words.
-func (d *dev) oneFault(err error) error {
-	if err == nil || d.dir == nil || !strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
-		return err
-	}
-	return fmt.Errorf("data directory %s: %w; free some and start again, nothing that was decided is lost", d.dir.Path, syscall.ENOSPC)
-}
-
-func (d *dev) onClose(fn func() error) { d.closers = append(d.closers, fn) }
-
-func (d *dev) close() error {
-	var faults []error
-	for _, fn := range slices.Backward(d.closers) {
-		faults = append(faults, fn())
-	}
-	d.closers = nil
-	return errors.Join(faults...)
-}
-
 // open takes everything that can be refused before anything runs.
 func (d *dev) open(ctx context.Context) error {
 	if err := d.openDir(); err != nil {
 		return err
 	}
-	var err error
-	if d.listener, d.taken, err = listenNear(d.flags.http); err != nil {
+	if err := d.listen(); err != nil {
 		return err
 	}
-	d.onClose(func() error {
-		if err := d.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
 	if err := d.openKafka(ctx); err != nil {
 		return err
 	}
-	if d.node, err = assembly.Open(assembly.Config{Dir: d.dir.Node(), Brokers: d.brokers, Key: d.dir.Key,
-		Durability: d.flags.durability, Clock: d.flags.clock, Delivery: d.flags.delivery, OnGap: d.flags.onGap, Version: version, Log: d.log}); err != nil {
+	var err error
+	d.cluster, err = assembly.OpenCluster(d.flags.nodes, func(i int, cfg *assembly.Config) {
+		cfg.Dir, cfg.Key, cfg.Kafka.Brokers, cfg.HTTP = d.dir.Node(i), d.dir.Key, d.brokers, d.listeners[i].Addr().String()
+		cfg.Durability, cfg.Clock, cfg.Delivery, cfg.OnGap = d.flags.durability, d.flags.clock, d.flags.delivery, d.flags.onGap
+		cfg.Groups, cfg.Version, cfg.Log = d.flags.groups, version, d.log
+		if d.flags.nodes > 1 {
+			cfg.Log = d.log.With("node", cfg.ID)
+		}
+	})
+	if err != nil {
 		return err
+	}
+	d.node = d.cluster.Nodes[0]
+	return nil
+}
+
+// listen takes an HTTP address per node: the wanted one, and any free ones
+// beside it.
+func (d *dev) listen() error {
+	for i := range d.flags.nodes {
+		address := d.flags.http
+		if i > 0 {
+			host, _, err := net.SplitHostPort(d.listeners[0].Addr().String())
+			if err != nil {
+				return err
+			}
+			address = net.JoinHostPort(host, "0")
+		}
+		l, taken, err := listenNear(address)
+		if err != nil {
+			return err
+		}
+		d.listeners = append(d.listeners, l)
+		d.onClose(func() error { return closeListener(l) })
+		if i == 0 {
+			d.taken = taken
+		}
 	}
 	return nil
 }
@@ -172,7 +199,7 @@ func (d *dev) openDir() error {
 		d.onClose(func() error { return os.RemoveAll(path) })
 	}
 	var err error
-	if d.dir, err = assembly.OpenDataDir(path); err != nil {
+	if d.dir, err = (assembly.DataDirConfig{Path: path, Nodes: d.flags.nodes}).Open(); err != nil {
 		return err
 	}
 	d.onClose(d.dir.Close)
@@ -180,34 +207,24 @@ func (d *dev) openDir() error {
 }
 
 // run runs all parts until ctx ends or one of them fails, then stops them in
-// order: the shop and the API before the node, the node before the broker.
+// order: the shop and the API before the nodes, the nodes before the broker.
 func (d *dev) run(ctx context.Context) error {
-	outer, stopOuter := context.WithCancel(ctx) // shop, API, screen
-	defer stopOuter()
-	inner, stopInner := context.WithCancel(context.WithoutCancel(ctx)) // node
-	defer stopInner()
-
-	var nodeGroup errgroup.Group
-	nodeGroup.Go(func() error {
-		defer stopOuter() // a node that ends takes the rest along
-		return d.node.Run(inner)
-	})
-	clients, clientCtx := errgroup.WithContext(outer)
-	clients.Go(func() error { return d.serve(clientCtx) })
-	if err := d.trade(clients, clientCtx); err != nil {
-		stopOuter()
-		stopInner()
-		return errors.Join(err, clients.Wait(), nodeGroup.Wait())
+	clients, err := d.trade()
+	if err != nil {
+		return errors.Join(err, d.cluster.Close())
+	}
+	for i := range d.cluster.Nodes {
+		clients = append(clients, func(ctx context.Context) error { return d.serve(ctx, i) })
 	}
 	if d.broker != nil {
-		clients.Go(func() error { return d.watchBroker(clientCtx) })
+		clients = append(clients, d.watchBroker)
 	}
-	err := clients.Wait()
-	if ctx.Err() != nil {
+	return inOrder(ctx, d.cluster.Run, clients, func() {
 		say(d.out, "\nstopping …\n")
-	}
-	stopInner()
-	return errors.Join(err, nodeGroup.Wait())
+		if d.flags.nodes > 1 {
+			d.lines.hush()
+		}
+	})
 }
 
 func (d *dev) watchBroker(ctx context.Context) error {
@@ -219,11 +236,13 @@ func (d *dev) watchBroker(ctx context.Context) error {
 	}
 }
 
-func (d *dev) serve(ctx context.Context) error {
-	handler, err := httpapi.New(httpapi.Config{Cluster: d.node, Plan: d.node.Plan, Decoder: d.node.Decoder, Encoder: d.node.Encoder,
-		Metrics: d.node.Metrics.Handler(), Version: version})
+// serve serves the API of a node.
+func (d *dev) serve(ctx context.Context, i int) error {
+	n := d.cluster.Nodes[i]
+	handler, err := httpapi.New(httpapi.Config{Cluster: n, Plan: n.Plan, Decoder: n.Decoder, Encoder: n.Encoder,
+		Metrics: n.Metrics.Handler(), Version: version})
 	if err != nil {
 		return err
 	}
-	return httpapi.Serve(ctx, d.listener, handler, d.log)
+	return httpapi.Serve(ctx, d.listeners[i], handler, d.log)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"anabranch.dev/cmd/anabranch/internal/sample"
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/kafka"
@@ -15,19 +13,19 @@ import (
 	"anabranch.dev/operators"
 )
 
-// trade starts the screen and the sample shop.
-func (d *dev) trade(clients *errgroup.Group, ctx context.Context) error {
+// trade prepares the screen and the sample shop.
+func (d *dev) trade() (parts []activity, err error) {
 	screen := newScreen(d.out, d.flags.quiet)
 	decided := screen.show
 	if !d.flags.noSample && d.flags.clock == node.ClockWall {
 		producer, err := kafka.NewProducer(kafka.Config{Brokers: d.brokers})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		d.onClose(func() error { producer.Close(); return nil })
 		shop, err := sample.New(sampleSender(producer, d.node.Topics), d.stockKnown, d.dir.Sample())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		decided = func(e *decision) {
 			screen.show(e)
@@ -37,10 +35,9 @@ func (d *dev) trade(clients *errgroup.Group, ctx context.Context) error {
 				shop.Decided(e.Order, e.Attempt, e.Lines)
 			}
 		}
-		clients.Go(func() error { return shop.Run(ctx) })
+		parts = append(parts, shop.Run)
 	}
-	clients.Go(func() error { return d.decisions.run(ctx, decided) })
-	return nil
+	return append(parts, func(ctx context.Context) error { return d.decisions.run(ctx, decided) }), nil
 }
 
 // stockKnown waits until the node knows stock of an SKU.

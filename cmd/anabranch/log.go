@@ -23,12 +23,21 @@ type lineLogState struct {
 	out io.Writer
 	now func() time.Time
 
-	mu   sync.Mutex           // guards said
-	said map[string]time.Time // by message
+	mu     sync.Mutex           // guards what follows
+	said   map[string]time.Time // by message
+	hushed bool
 }
 
 func newLineLog(out io.Writer) *lineLog {
 	return &lineLog{lineLogState: &lineLogState{out: out, now: time.Now, said: map[string]time.Time{}}}
+}
+
+// hush ends all printing: nodes that stop one after the other complain about
+// each other, which tells nobody anything.
+func (l *lineLog) hush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hushed = true
 }
 
 // Enabled implements slog.Handler.
@@ -36,10 +45,13 @@ func (l *lineLog) Enabled(_ context.Context, level slog.Level) bool { return lev
 
 // Handle implements slog.Handler.
 func (l *lineLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level < slog.LevelError && strings.HasPrefix(r.Message, "raft: ") {
+		return nil // it speaks of what heals by itself
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	if last, ok := l.said[r.Message]; ok && now.Sub(last) < repeatAfter {
+	if last, ok := l.said[r.Message]; l.hushed || ok && now.Sub(last) < repeatAfter {
 		return nil
 	}
 	l.said[r.Message] = now

@@ -46,7 +46,7 @@ events: start one with 'anabranch dev --clock replay'.`,
 		Args: cobra.ExactArgs(2),
 	}
 	f := replayFlags{}
-	cmd.Flags().StringVar(&f.kafka, "kafka", "127.0.0.1:9092", "HOST:PORT of Kafka")
+	cmd.Flags().StringVar(&f.kafka, "kafka", "127.0.0.1:9092", "HOST:PORT of Kafka, or several separated by commas")
 	cmd.Flags().StringVar(&f.rate, "rate", "max", "events per second, max, or a multiple of the events' own time such as 10x")
 	cmd.Flags().StringVar(&f.from, "from", "", "leave out what is before this time, RFC 3339 or YYYY-MM-DD")
 	cmd.Flags().StringVar(&f.to, "to", "", "leave out what is at or after this time")
@@ -188,7 +188,7 @@ func (r *replayRun) load(ctx context.Context, script *replay.Script, marks bool)
 		return 0, err
 	}
 	target.Marks = marks
-	producer, err := kafka.NewProducer(kafka.Config{Brokers: []string{r.flags.kafka}})
+	producer, err := kafka.NewProducer(kafka.Config{Brokers: strings.Split(r.flags.kafka, ",")})
 	if err != nil {
 		return 0, usagef("--kafka: %w", err)
 	}
@@ -209,7 +209,7 @@ func (r *replayRun) target(ctx context.Context) (replay.Target, error) {
 			wanted = append(wanted, names[t.Alias])
 		}
 	}
-	admin, err := kafka.NewAdmin(kafka.Config{Brokers: []string{r.flags.kafka}})
+	admin, err := kafka.NewAdmin(kafka.Config{Brokers: strings.Split(r.flags.kafka, ",")})
 	if err != nil {
 		return to, usagef("--kafka: %w", err)
 	}
@@ -233,22 +233,29 @@ func (r *replayRun) target(ctx context.Context) (replay.Target, error) {
 	return to, nil
 }
 
+// settlePatience is how long the cluster may give no answer while it is waited
+// for: nodes restart, and leaders change.
+const settlePatience = 30 * time.Second
+
 // settle waits until everything in the input topics is applied and delivered.
 // least is how many records that is: the node may not have seen the last yet.
 func (r *replayRun) settle(ctx context.Context, least int64) (clusterStatus, error) {
 	bar := newProgress(r.errs, "applying", 0)
 	defer bar.finish()
+	answered := time.Now()
 	for {
 		s, err := r.status(ctx)
-		if err != nil {
+		if err == nil {
+			answered = time.Now()
+			next, end := s.positions()
+			end = max(end, least)
+			bar.total(end)
+			bar.set(next)
+			if next >= end && s.delivered() {
+				return s, nil
+			}
+		} else if time.Since(answered) > settlePatience {
 			return s, err
-		}
-		next, end := s.positions()
-		end = max(end, least)
-		bar.total(end)
-		bar.set(next)
-		if next >= end && s.delivered() {
-			return s, nil
 		}
 		select {
 		case <-ctx.Done():

@@ -30,14 +30,23 @@ func colourful(w io.Writer) bool {
 
 // banner says what runs where.
 func (d *dev) banner() {
-	address := d.listener.Addr().String()
+	address := d.listeners[0].Addr().String()
 	note := ""
 	if d.taken != "" {
 		note = "  (" + d.taken + " is taken)"
 	}
-	say(d.out, "Anabranch %s, one node, durability %s, clock %s\n", version, d.flags.durability, d.flags.clock)
+	nodes := "one node"
+	if d.flags.nodes > 1 {
+		nodes = fmt.Sprintf("%d nodes", d.flags.nodes)
+	}
+	say(d.out, "Anabranch %s, %s, durability %s, clock %s\n", version, nodes, d.flags.durability, d.flags.clock)
 	say(d.out, "  console  http://%s/%s\n", address, note)
 	say(d.out, "  API      http://%s/openapi.json\n", address)
+	for i, n := range d.cluster.Nodes {
+		if d.flags.nodes > 1 {
+			say(d.out, "  node %s  http://%s/  peers %s\n", n.ID, d.listeners[i].Addr(), n.PeerAddr())
+		}
+	}
 	switch {
 	case d.broker == nil:
 		note = ""

@@ -31,6 +31,12 @@ type Config struct {
 	MaxBodyBytes int64
 	// Timeout is how long a request may take; 0: 10 s. The live feed has none.
 	Timeout time.Duration
+	// Tokens are those of which a request must show one to reach anything below
+	// /v1; none: nobody is asked.
+	Tokens []string
+	// RequestRate is how many queries and commands are taken per second; 0:
+	// any number. Status and feeds are not counted.
+	RequestRate int
 }
 
 // Validate reports every fault of the configuration.
@@ -50,6 +56,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Timeout < 0 {
 		faults = append(faults, errors.New("httpapi: Timeout is negative"))
+	}
+	if c.RequestRate < 0 {
+		faults = append(faults, errors.New("httpapi: RequestRate is negative"))
 	}
 	return errors.Join(faults...)
 }
@@ -88,13 +97,14 @@ func New(cfg Config) (http.Handler, error) {
 	a.registerCommands()
 	a.registerDeadLetters()
 	a.registerStatus()
+	a.registerCluster()
 	a.registerLive()
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)
 	}
 	registerConsole(mux)
 	mux.HandleFunc("/", a.unknownPath(mux))
-	return mux, nil
+	return guard(&cfg, mux), nil
 }
 
 // deadline bounds every request but the live feed.

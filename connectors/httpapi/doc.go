@@ -8,6 +8,9 @@
 // JSON. Errors are RFC 9457 problem documents with a stable code. Every answer
 // carries the log index it is good for in the header Anabranch-Index.
 //
+// Where tokens are configured, nothing below /v1 is told to who shows none; what
+// comes faster than the configured rate is told to come again.
+//
 // Guarantees: a request has a deadline and a body limit; a slow reader of the
 // live feed loses records and is told how many, it never holds the node up. An
 // outcome that is not known is said to be unknown (504), never failed.
@@ -16,5 +19,5 @@
 // after they have ended.
 //
 // Start at [New]; routes are in queries.go, commands.go, deadletters.go,
-// status.go and live.go.
+// status.go, cluster.go and live.go; who may come is in guard.go.
 package httpapi

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,8 @@ import (
 
 // fake is a Cluster whose answers a test sets.
 type fake struct {
+	nodes     []connectors.NodeStatus
+	nodesErr  error      // of Nodes, Init and Transfer
 	mu        sync.Mutex // guards submitted
 	submitted []operators.Event
 
@@ -146,3 +149,15 @@ func (b *blocking) Ask(ctx context.Context, _, _, _ string, _ state.Visitable, _
 	<-ctx.Done()
 	return nil, 0, ctx.Err()
 }
+
+func (f *fake) Init(context.Context) error { return f.nodesErr }
+
+// Transfer makes the node the leader at once.
+func (f *fake) Transfer(_ context.Context, group int, node string) error {
+	if f.nodesErr == nil {
+		f.status.Groups[group].Leader = cmp.Or(node, "n3")
+	}
+	return f.nodesErr
+}
+
+func (f *fake) Nodes(context.Context) ([]connectors.NodeStatus, error) { return f.nodes, f.nodesErr }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -21,7 +22,8 @@ type Problem struct {
 	Code       string `json:"code" doc:"stable reason"`
 	DeadLetter string `json:"dead_letter,omitempty" doc:"id of the dead letter, if the event became one"`
 
-	retryAfter string
+	retryAfter   string
+	authenticate string
 }
 
 // Codes of problems that the API itself gives. Others are the codes of dead
@@ -41,6 +43,8 @@ const (
 	codeWrongType    = "wrong_type"
 	codeBadRequest   = "bad_request"
 	codeTooLarge     = "too_large"
+	codeTokenMissing = "token_missing"
+	codeRefused      = "refused"
 )
 
 // Error implements error.
@@ -57,6 +61,9 @@ func (p *Problem) GetHeaders() http.Header {
 	h := http.Header{}
 	if p.retryAfter != "" {
 		h.Set("Retry-After", p.retryAfter)
+	}
+	if p.authenticate != "" {
+		h.Set("WWW-Authenticate", p.authenticate)
 	}
 	return h
 }
@@ -127,6 +134,7 @@ func ownProblem(_ huma.Context, _ string, v any) (any, error) {
 // writeProblem answers outside of huma.
 func writeProblem(w http.ResponseWriter, p *Problem) {
 	p.Title = http.StatusText(p.Status)
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
 	// The status is out: a failing write means that the client has gone.

@@ -56,14 +56,7 @@ type healthBody struct {
 }
 
 func (a *api) registerStatus() {
-	register(a, http.MethodGet, "/v1/cluster", "get-cluster", "The cluster as this node sees it",
-		func(ctx context.Context, _ *struct{}) (*clusterAnswer, error) {
-			s, err := a.cfg.Cluster.Status(ctx)
-			if err != nil {
-				return nil, problemOf("status", err)
-			}
-			return &clusterAnswer{Index: appliedOf(s), Body: clusterOf(s)}, nil
-		})
+	register(a, http.MethodGet, "/v1/cluster", "get-cluster", "The cluster as this node sees it, and what every node says of itself", a.cluster)
 	register(a, http.MethodGet, "/v1/groups/{g}", "get-group", "One group", a.group)
 	register(a, http.MethodGet, "/v1/shards", "list-shards", "Every shard with its digest", a.shards)
 	register(a, http.MethodPost, "/v1/cluster/skip", "skip", "Step over the message that halts a group", a.skip)
@@ -83,6 +76,15 @@ func register[I, O any](a *api, method, path, id, summary string, fn func(contex
 		op = item.Post
 	}
 	a.schemas.document(op, nil, nil)
+}
+
+func (a *api) cluster(ctx context.Context, _ *struct{}) (*clusterAnswer, error) {
+	s, err := a.cfg.Cluster.Status(ctx)
+	if err != nil {
+		return nil, problemOf("status", err)
+	}
+	nodes, err := a.cfg.Cluster.Nodes(ctx)
+	return &clusterAnswer{Index: appliedOf(s), Body: clusterOf(s, nodes, err)}, nil
 }
 
 // applied is an index that everything read afterwards includes.

@@ -107,7 +107,7 @@ func TestDeadLetters(t *testing.T) {
 
 func TestConsole(t *testing.T) {
 	h := newHandler(t, running(), nil)
-	for path, want := range map[string]string{"/": "<h1>Anabranch</h1>", "/console.js": "EventSource", "/console.css": "color-scheme"} {
+	for path, want := range map[string]string{"/": "<h1>Anabranch</h1>", "/console.js": "v1/live", "/console.css": "color-scheme"} {
 		if w := call(t, h, "GET", path, ""); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("GET %s = %d; want it to hold %q", path, w.Code, want)
 		}
@@ -125,8 +125,8 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	_, err := httpapi.New(httpapi.Config{MaxBodyBytes: -1, Timeout: -1})
-	for _, want := range []string{"Cluster", "Plan", "Decoder", "Encoder", "MaxBodyBytes", "Timeout"} {
+	_, err := httpapi.New(httpapi.Config{MaxBodyBytes: -1, Timeout: -1, RequestRate: -1})
+	for _, want := range []string{"Cluster", "Plan", "Decoder", "Encoder", "MaxBodyBytes", "Timeout", "RequestRate"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New of an empty Config = %v; want it to name %s", err, want)
 		}

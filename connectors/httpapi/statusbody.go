@@ -19,14 +19,30 @@ type clusterBody struct {
 	Started      time.Time   `json:"started"`
 	Ready        bool        `json:"ready"`
 	NotReady     string      `json:"not_ready,omitempty" doc:"why it is not ready"`
-	Groups       []groupBody `json:"groups"`
+	Groups       []groupBody `json:"groups" doc:"as this node sees them"`
 	Inputs       []inputBody `json:"inputs"`
+	Nodes        []nodeBody  `json:"nodes" doc:"every member, as itself says"`
+	NodesUnknown string      `json:"nodes_unknown,omitempty" doc:"why the members can't be listed"`
+}
+
+type nodeBody struct {
+	Node         string      `json:"node"`
+	Peer         string      `json:"peer"`
+	HTTP         string      `json:"http" doc:"where its API can be reached"`
+	Unreachable  string      `json:"unreachable,omitempty" doc:"why it does not answer; then the rest is empty"`
+	Version      string      `json:"version,omitempty"`
+	Ready        bool        `json:"ready"`
+	NotReady     string      `json:"not_ready,omitempty" doc:"why it is not ready"`
+	ClockAheadUS int64       `json:"clock_ahead_us" doc:"of its wall clock against that of the node that answers, in microseconds"`
+	Groups       []groupBody `json:"groups"`
 }
 
 type groupBody struct {
 	Group         int    `json:"group"`
+	Replica       string `json:"replica,omitempty" doc:"id of the node's replica"`
 	Leader        string `json:"leader" doc:"node id, empty if there is none"`
-	Role          string `json:"role"`
+	Role          string `json:"role" doc:"leader, follower, candidate, joining, damaged or stopped"`
+	Damaged       string `json:"damaged,omitempty" doc:"why the replica does not take part, and what is done about it"`
 	Term          uint64 `json:"term"`
 	Commit        uint64 `json:"commit"`
 	Applied       uint64 `json:"applied"`
@@ -62,22 +78,34 @@ type shardBody struct {
 	Rows   int64  `json:"rows"`
 }
 
-func clusterOf(s connectors.Status) clusterBody {
+func clusterOf(s connectors.Status, nodes []connectors.NodeStatus, nodesErr error) clusterBody {
 	b := clusterBody{Node: s.Node, Cluster: s.Cluster, Version: s.Version, Durability: s.Durability, Clock: s.Clock,
 		FeatureLevel: s.FeatureLevel, Incarnation: s.Incarnation, Fingerprint: s.Fingerprint, Started: s.Started,
 		Ready: s.Ready, NotReady: s.NotReady,
-		Groups: make([]groupBody, len(s.Groups)), Inputs: make([]inputBody, len(s.Inputs))}
-	for i, g := range s.Groups {
-		b.Groups[i] = groupOf(g)
-	}
+		Groups: groupsOf(s.Groups), Inputs: make([]inputBody, len(s.Inputs)), Nodes: make([]nodeBody, len(nodes))}
 	for i, in := range s.Inputs {
 		b.Inputs[i] = inputBody(in)
+	}
+	for i, n := range nodes {
+		b.Nodes[i] = nodeBody{Node: n.Node, Peer: n.Peer, HTTP: n.HTTP, Unreachable: n.Unreachable, Version: n.Version,
+			Ready: n.Ready, NotReady: n.NotReady, ClockAheadUS: n.ClockAhead.Microseconds(), Groups: groupsOf(n.Groups)}
+	}
+	if nodesErr != nil {
+		b.NodesUnknown = nodesErr.Error()
 	}
 	return b
 }
 
+func groupsOf(list []connectors.GroupStatus) []groupBody {
+	groups := make([]groupBody, len(list))
+	for i, g := range list {
+		groups[i] = groupOf(g)
+	}
+	return groups
+}
+
 func groupOf(g connectors.GroupStatus) groupBody {
-	return groupBody{Group: g.Group, Leader: g.Leader, Role: g.Role, Term: g.Term, Commit: g.Commit, Applied: g.Applied,
+	return groupBody{Group: g.Group, Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged, Term: g.Term, Commit: g.Commit, Applied: g.Applied,
 		Written: g.Written, LogTime: timeText(g.LogTime), OutboxRecords: g.OutboxRecords, OutboxOldest: timeText(g.OutboxOldest),
 		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered}
 }

@@ -17,18 +17,23 @@ const markType = "replay.mark"
 
 // Decoder turns records into events. It implements [connectors.Decoder].
 type Decoder struct {
-	privacy *Pseudonymiser
-	scratch sync.Pool // of *decoding
+	privacy  *Pseudonymiser
+	maxBytes int       // of a record
+	scratch  sync.Pool // of *decoding
 }
 
 var _ connectors.Decoder = (*Decoder)(nil)
 
 // NewDecoder makes a Decoder whose events carry p's pseudonyms.
 func NewDecoder(p *Pseudonymiser) *Decoder {
-	d := &Decoder{privacy: p}
+	d := &Decoder{privacy: p, maxBytes: MaxRecordBytes}
 	d.scratch.New = func() any { return new(decoding) }
 	return d
 }
+
+// Limit makes it refuse records of more bytes, where that is fewer than
+// [MaxRecordBytes]. It is for before the first Decode.
+func (d *Decoder) Limit(bytes int) { d.maxBytes = min(bytes, MaxRecordBytes) }
 
 // decoding is the memory of one Decode.
 type decoding struct {
@@ -56,7 +61,7 @@ func (d *Decoder) Decode(topic string, r *connectors.RawRecord, emit func(e oper
 	}
 	s := d.scratch.Get().(*decoding)
 	s.open(topic, r, d.privacy)
-	event, mark := s.decode()
+	event, mark := s.decode(d.maxBytes)
 	s.close()
 	d.scratch.Put(s)
 	if mark.Time == 0 {
@@ -98,10 +103,12 @@ func (s *decoding) close() {
 	s.topic, s.raw, s.headers, s.event = "", nil, headers{}, operators.Event{}
 }
 
-func (s *decoding) decode() (operators.Event, operators.Mark) {
+func (s *decoding) decode(maxBytes int) (operators.Event, operators.Mark) {
 	switch {
 	case s.raw.Value == nil:
 		return s.deletion(), operators.Mark{}
+	case len(s.raw.Value) > maxBytes:
+		return s.reject(CodeTooLarge), operators.Mark{}
 	case !isJSON(s.headers.contentType):
 		return s.reject(CodeContentType), operators.Mark{}
 	case !s.doc.parse(s.raw.Value):

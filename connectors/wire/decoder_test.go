@@ -195,3 +195,16 @@ func TestRoundTrip(t *testing.T) {
 		}
 	}
 }
+
+// A lower limit refuses what would be taken otherwise.
+func TestDecoderLimit(t *testing.T) {
+	r := connectors.RawRecord{Value: []byte(`{"id":"1","source":"s","type":"order.shipped","time":"2026-11-21T09:00:00Z","order":"W-1"}`)}
+	for limit, want := range map[int]bool{len(r.Value): false, len(r.Value) - 1: true} {
+		d := newDecoder(t)
+		d.Limit(limit)
+		e := decode(t, d, r)
+		if got := e.Reject != nil && e.Reject.Code == CodeTooLarge; got != want {
+			t.Errorf("a record of %d bytes under a limit of %d: refused as too large = %v; want %v", len(r.Value), limit, got, want)
+		}
+	}
+}

@@ -12,7 +12,7 @@ import (
 	"anabranch.dev/connectors/wire"
 )
 
-// Errors of OpenDataDir.
+// Errors of opening a data directory.
 var (
 	// ErrInUse: another process has the directory.
 	ErrInUse = errors.New("in use by another process")
@@ -27,12 +27,28 @@ const (
 	keyName    = "pseudonym.key"
 )
 
-// DataDir is the directory of a system in one process. It belongs to one
-// process at a time, until Close.
+// DataDirConfig says which directory to open. Path is required.
+type DataDirConfig struct {
+	Path string
+	// Nodes is how many nodes of a cluster are in it, fixed when it is made.
+	// Default 1.
+	Nodes int
+	// KeyFile holds the pseudonym key. Default: one in the directory, made at
+	// the first opening.
+	KeyFile string
+	// PathSetting and NodesSetting name what Path and Nodes were set by, for
+	// errors. Default --data and --nodes.
+	PathSetting, NodesSetting string
+}
+
+// DataDir is the directory of a process. It belongs to one process at a time,
+// until Close.
 type DataDir struct {
 	Path string
-	Key  wire.Key // of pseudonyms, made at the first opening
+	Key  wire.Key // of pseudonyms
 	New  bool     // made by this opening
+
+	cfg  DataDirConfig
 	lock *os.File
 }
 
@@ -40,21 +56,39 @@ type DataDir struct {
 type marker struct {
 	Format string `json:"format"`
 	Layout int    `json:"layout"`
+	Nodes  int    `json:"nodes,omitempty"` // if more than one
 }
 
-var thisLayout = marker{Format: "anabranch data directory", Layout: 1}
+const (
+	markerFormat = "anabranch data directory"
+	thisLayout   = 1
+)
 
-// Node, Broker and Sample are where the parts keep their files.
-func (d *DataDir) Node() string   { return filepath.Join(d.Path, "node") }
+// Broker and Sample are where the parts keep their files.
 func (d *DataDir) Broker() string { return filepath.Join(d.Path, "kafka") }
 func (d *DataDir) Sample() string { return filepath.Join(d.Path, "sample.json") }
 
-// OpenDataDir opens a directory of ours, or makes one where there is none or
-// an empty one.
-func OpenDataDir(path string) (*DataDir, error) {
-	d := &DataDir{Path: path}
+// Node is where the only node, or the i-th of several, keeps its files.
+func (d *DataDir) Node(i int) string {
+	if d.cfg.Nodes == 1 {
+		return filepath.Join(d.Path, "node")
+	}
+	return filepath.Join(d.Path, fmt.Sprintf("n%d", i+1))
+}
+
+// OpenDataDir opens the directory of one node that keeps its key there.
+func OpenDataDir(path string) (*DataDir, error) { return DataDirConfig{Path: path}.Open() }
+
+// Open opens a directory of ours, or makes one where there is none or an empty
+// one.
+func (c DataDirConfig) Open() (*DataDir, error) {
+	c.Nodes = max(c.Nodes, 1)
+	if c.PathSetting == "" {
+		c.PathSetting, c.NodesSetting = "--data", "--nodes"
+	}
+	d := &DataDir{Path: c.Path, cfg: c}
 	if err := d.open(); err != nil {
-		return nil, errors.Join(fmt.Errorf("data directory %s: %w", path, err), d.Close())
+		return nil, errors.Join(fmt.Errorf("data directory %s: %w", c.Path, err), d.Close())
 	}
 	return d, nil
 }
@@ -83,7 +117,7 @@ func (d *DataDir) open() error {
 	}
 	if err := syscall.Flock(int(d.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("%w; stop that one, or name another directory with --data", ErrInUse)
+			return fmt.Errorf("%w; stop that one, or name another directory with %s", ErrInUse, d.cfg.PathSetting)
 		}
 		return fmt.Errorf("lock: %w", err)
 	}
@@ -107,13 +141,24 @@ func (d *DataDir) recognise() error {
 		return bare(err)
 	}
 	var m marker
-	if err := json.Unmarshal(text, &m); err != nil || m.Format != thisLayout.Format {
+	if err := json.Unmarshal(text, &m); err != nil || m.Format != markerFormat {
 		return fmt.Errorf("%w: %s is not what it should be", ErrForeign, markerName)
 	}
-	if m.Layout != thisLayout.Layout {
-		return fmt.Errorf("has layout %d, this build knows %d; use the version that wrote it", m.Layout, thisLayout.Layout)
+	if m.Layout != thisLayout {
+		return fmt.Errorf("has layout %d, this build knows %d; use the version that wrote it", m.Layout, thisLayout)
+	}
+	if has := max(m.Nodes, 1); has != d.cfg.Nodes {
+		return fmt.Errorf("holds a cluster of %s, not of %d: start it with %s %d, or name another directory with %s",
+			nodes(has), d.cfg.Nodes, d.cfg.NodesSetting, has, d.cfg.PathSetting)
 	}
 	return nil
+}
+
+func nodes(n int) string {
+	if n == 1 {
+		return "1 node"
+	}
+	return fmt.Sprintf("%d nodes", n)
 }
 
 func (d *DataDir) refuseOthers() error {
@@ -131,7 +176,11 @@ func (d *DataDir) refuseOthers() error {
 
 // mark writes the marker whole or not at all.
 func (d *DataDir) mark() error {
-	text, err := json.Marshal(thisLayout)
+	m := marker{Format: markerFormat, Layout: thisLayout}
+	if d.cfg.Nodes > 1 {
+		m.Nodes = d.cfg.Nodes
+	}
+	text, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
@@ -139,12 +188,16 @@ func (d *DataDir) mark() error {
 }
 
 func (d *DataDir) loadKey() error {
-	path := filepath.Join(d.Path, keyName)
 	var err error
+	if d.cfg.KeyFile != "" {
+		d.Key, err = wire.LoadKey(d.cfg.KeyFile)
+		return err
+	}
+	path := filepath.Join(d.Path, keyName)
 	if d.Key, err = wire.LoadKey(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if _, err := os.Stat(d.Node()); err == nil {
+	if _, err := os.Stat(d.Node(0)); err == nil {
 		return fmt.Errorf("%s is missing: without it the people in the state can't be recognised; put it back", keyName)
 	}
 	d.Key, err = wire.CreateKey(path)

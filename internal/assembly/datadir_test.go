@@ -2,11 +2,13 @@ package assembly_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"anabranch.dev/connectors/wire"
 	"anabranch.dev/internal/assembly"
 )
 
@@ -71,11 +73,56 @@ func TestDataDirRefuses(t *testing.T) {
 func TestDataDirMissesKey(t *testing.T) {
 	path := t.TempDir()
 	d := open(t, path)
-	if err := errors.Join(os.Mkdir(d.Node(), 0o755), d.Close(), os.Remove(filepath.Join(path, "pseudonym.key"))); err != nil {
+	if err := errors.Join(os.Mkdir(d.Node(0), 0o755), d.Close(), os.Remove(filepath.Join(path, "pseudonym.key"))); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := assembly.OpenDataDir(path); err == nil || !strings.Contains(err.Error(), "pseudonym.key is missing") {
 		t.Errorf("OpenDataDir = %v; want it to miss the key", err)
+	}
+}
+
+// What holds three nodes is not started as one, nor the other way round.
+func TestDataDirKeepsItsNodes(t *testing.T) {
+	three, one := t.TempDir(), t.TempDir()
+	d, err := assembly.DataDirConfig{Path: three, Nodes: 3}.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := filepath.Base(d.Node(0)), filepath.Base(d.Node(2)); a != "n1" || b != "n3" {
+		t.Errorf("nodes are in %s and %s; want n1 and n3", a, b)
+	}
+	if err := errors.Join(d.Close(), open(t, one).Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := assembly.OpenDataDir(three); err == nil || !strings.Contains(err.Error(), "holds a cluster of 3 nodes, not of 1: start it with --nodes 3") {
+		t.Errorf("opening three as one = %v", err)
+	}
+	if _, err := (assembly.DataDirConfig{Path: one, Nodes: 3}).Open(); err == nil || !strings.Contains(err.Error(), "holds a cluster of 1 node, not of 3") {
+		t.Errorf("opening one as three = %v", err)
+	}
+	if d, err = (assembly.DataDirConfig{Path: three, Nodes: 3}).Open(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A key file of its own is used, and none is made.
+func TestDataDirWithKeyFile(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "people.key")
+	made, err := wire.CreateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := t.TempDir()
+	d, err := assembly.DataDirConfig{Path: path, KeyFile: key}.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := os.Stat(filepath.Join(path, "pseudonym.key")); !errors.Is(err, fs.ErrNotExist) || d.Key.Fingerprint() != made.Fingerprint() {
+		t.Errorf("key in the directory: %v, fingerprint %s; want none, and %s", err, d.Key.Fingerprint(), made.Fingerprint())
 	}
 }
 

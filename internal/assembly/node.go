@@ -1,35 +1,58 @@
 package assembly
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
+	"net"
+	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/connectors/wire"
 	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/node"
+	"anabranch.dev/engine/peer"
 	"anabranch.dev/internal/metrics"
 	"anabranch.dev/state/codec"
 	"anabranch.dev/state/pebblestate"
 	"anabranch.dev/topology"
 )
 
-// Config of a node. Dir, Brokers and Key are required.
+// Config of a node. Dir, Kafka.Brokers and Key are required. What else is zero
+// gets node.Config's default unless another one is given.
 type Config struct {
 	ID, Cluster string   // default n1, dev
 	Dir         string   // the node's own directory
-	Brokers     []string // Kafka
 	Key         wire.Key // of pseudonyms
-	Peer        string   // host:port, default a free port on loopback
-	Durability  string
-	Clock       string
-	Delivery    string
-	OnGap       string
-	HotMemory   int64 // default 64 MiB
 	Version     string
+
+	// Kafka says how to reach it. Cluster, Incarnation and Delivery are filled
+	// in by Open.
+	Kafka    kafka.Config
+	Topics   map[string]string // alias → Kafka's name, where it is not the shipped one
+	Delivery string
+	OnGap    string
+
+	Peer     string        // host:port, default a free port on loopback
+	Listener net.Listener  // an open one in place of Peer
+	Join     []string      // peer addresses of all nodes; empty: a cluster of one
+	PeerTLS  *peer.TLS     // nil: plain TCP
+	HTTP     string        // where the API can be reached, told to the other nodes
+	Shards   int           //
+	Groups   int           //
+	Lateness time.Duration //
+
+	Durability string
+	Clock      string
+	HotMemory  int64 // default 64 MiB
+	// SnapshotBytes of log make a snapshot due.
+	SnapshotBytes int64
+	MaxRecord     int // bytes of an incoming record. Default wire.MaxRecordBytes
+	MaxRequests   int // that wait for a reply
+
 	// NewFetcher and NewSink replace Kafka at both ends, for a measurement
-	// without a broker. Brokers are then not needed.
+	// without a broker. Kafka is then not needed.
 	NewFetcher func() (connectors.Fetcher, error)
 	NewSink    func(o node.SinkOptions) (connectors.Sink, error)
 	Log        *slog.Logger
@@ -39,6 +62,8 @@ type Config struct {
 // Node is a node with the parts that others need to talk to it.
 type Node struct {
 	*node.Node
+	ID      string
+	HTTP    string // of its configuration
 	Plan    *topology.Plan
 	Topics  map[string]string // alias → Kafka's name
 	Decoder connectors.Decoder
@@ -57,16 +82,19 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	topics := TopicNames()
-	encoder, err := wire.NewEncoder(wire.EncoderConfig{Cluster: cfg.Cluster, Topics: topics, Program: cfg.Version})
+	encoder, err := wire.NewEncoder(wire.EncoderConfig{Cluster: cfg.Cluster, Topics: cfg.Topics, Program: cfg.Version})
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Plan: plan, Topics: topics, Decoder: wire.NewDecoder(pseudonyms), Encoder: encoder, Metrics: cfg.Metrics}
+	decoder := wire.NewDecoder(pseudonyms)
+	decoder.Limit(cfg.MaxRecord)
+	n := &Node{ID: cfg.ID, HTTP: cfg.HTTP, Plan: plan, Topics: cfg.Topics, Decoder: decoder, Encoder: encoder, Metrics: cfg.Metrics}
 	n.Node, err = node.Open(node.Config{
-		ID: cfg.ID, Dir: cfg.Dir, Cluster: cfg.Cluster, Version: cfg.Version, Peer: cfg.Peer,
-		Durability: cfg.Durability, Clock: cfg.Clock, Delivery: cfg.Delivery, OnGap: cfg.OnGap, HotMemory: cfg.HotMemory,
-		Fingerprint: pseudonyms.Fingerprint(), Plan: plan, Topics: topics, Codec: codec.New(), Fields: wire.Fields,
+		ID: cfg.ID, Dir: cfg.Dir, Cluster: cfg.Cluster, Version: cfg.Version,
+		Peer: cfg.Peer, Listener: cfg.Listener, Join: cfg.Join, PeerTLS: cfg.PeerTLS, HTTP: cfg.HTTP,
+		Shards: cfg.Shards, Groups: cfg.Groups, Lateness: cfg.Lateness, MaxRequests: cfg.MaxRequests,
+		Durability: cfg.Durability, Clock: cfg.Clock, Delivery: cfg.Delivery, OnGap: cfg.OnGap, HotMemory: cfg.HotMemory, SnapshotBytes: cfg.SnapshotBytes,
+		Fingerprint: pseudonyms.Fingerprint(), Plan: plan, Topics: cfg.Topics, Codec: codec.New(), Fields: wire.Fields,
 		OpenStore: func(o node.StoreOptions) (group.Store, error) {
 			s, err := pebblestate.Open(pebblestate.Options{Dir: o.Dir, Tables: o.Tables, Codec: codec.New(), Log: cfg.Log, HotBytes: o.HotMemory})
 			if err != nil {
@@ -84,21 +112,20 @@ func Open(cfg Config) (*Node, error) {
 }
 
 func (c Config) withDefaults() Config {
-	for field, value := range map[*string]string{&c.ID: "n1", &c.Cluster: "dev", &c.Peer: "127.0.0.1:0", &c.Delivery: node.ExactlyOnce} {
-		if *field == "" {
-			*field = value
-		}
-	}
-	if c.HotMemory == 0 {
-		c.HotMemory = 64 << 20
-	}
-	brokers, delivery := c.Brokers, kafka.Delivery(c.Delivery)
+	c.ID, c.Cluster = cmp.Or(c.ID, "n1"), cmp.Or(c.Cluster, "dev")
+	c.Peer, c.Delivery = cmp.Or(c.Peer, "127.0.0.1:0"), cmp.Or(c.Delivery, node.ExactlyOnce)
+	c.HotMemory, c.MaxRecord = cmp.Or(c.HotMemory, 64<<20), cmp.Or(c.MaxRecord, wire.MaxRecordBytes)
+	c.Topics = topicNames(c.Topics)
+	base := c.Kafka
+	base.Cluster, base.Delivery = c.Cluster, kafka.Delivery(c.Delivery)
 	if c.NewFetcher == nil {
-		c.NewFetcher = func() (connectors.Fetcher, error) { return kafka.NewFetcher(kafka.Config{Brokers: brokers}) }
+		c.NewFetcher = func() (connectors.Fetcher, error) { return kafka.NewFetcher(base) }
 	}
 	if c.NewSink == nil {
 		c.NewSink = func(o node.SinkOptions) (connectors.Sink, error) {
-			return kafka.NewSink(kafka.Config{Brokers: brokers, Cluster: o.Cluster, Incarnation: o.Incarnation, Delivery: delivery}, o.Group, o.Groups)
+			own := base
+			own.Incarnation = o.Incarnation
+			return kafka.NewSink(own, o.Group, o.Groups)
 		}
 	}
 	if c.Log == nil {

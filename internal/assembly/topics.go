@@ -1,6 +1,8 @@
 package assembly
 
 import (
+	"maps"
+
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/connectors/kafka/embedded"
 	"anabranch.dev/topology"
@@ -15,6 +17,13 @@ func Plan() (*topology.Plan, error) { return retail.Plan() }
 
 // TopicNames maps the aliases of the plan's topics to Kafka's names.
 func TopicNames() map[string]string { return retail.DefaultTopics() }
+
+// topicNames are the names in force: the shipped ones unless changed.
+func topicNames(changed map[string]string) map[string]string {
+	names := TopicNames()
+	maps.Copy(names, changed)
+	return names
+}
 
 // BrokerTopics are a plan's topics for an embedded broker.
 func BrokerTopics(p *topology.Plan) []embedded.Topic {
@@ -31,8 +40,23 @@ func KafkaTopics(p *topology.Plan) []kafka.Topic {
 	names := TopicNames()
 	topics := make([]kafka.Topic, len(p.Topics))
 	for i, t := range p.Topics {
-		// What others refer to must stay for as long as it is true.
-		topics[i] = kafka.Topic{Name: names[t.Alias], Partitions: Partitions, Compacted: t.Compacted || t.First}
+		topics[i] = kafkaTopic(t, names[t.Alias])
 	}
 	return topics
+}
+
+// OutputTopics are those of a plan's topics that nothing is read from, under
+// the names in force.
+func OutputTopics(p *topology.Plan, names map[string]string) (topics []kafka.Topic) {
+	for _, t := range p.Topics {
+		if !t.Input {
+			topics = append(topics, kafkaTopic(t, names[t.Alias]))
+		}
+	}
+	return topics
+}
+
+func kafkaTopic(t topology.Topic, name string) kafka.Topic {
+	// What others refer to must stay for as long as it is true.
+	return kafka.Topic{Name: name, Partitions: Partitions, Compacted: t.Compacted || t.First}
 }

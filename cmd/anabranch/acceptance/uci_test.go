@@ -47,7 +47,7 @@ func TestUCI(t *testing.T) {
 	if n := log.out.Orders(); n != uciOrders {
 		t.Errorf("orders decided on the topic = %d; want %d", n, uciOrders)
 	}
-	all := totals(t, d)
+	all := totals(t, d.Node)
 	letters := readLetters(t, d.Kafka)
 	sameRows(t, log, all, letters)
 	if n := invoices(t, d.Kafka); n != uciInvoices {
@@ -83,7 +83,7 @@ func TestUCI(t *testing.T) {
 	if n := len(log.list) - seen; n != 0 {
 		t.Errorf("the second replay brought %d new records on the topic", n)
 	}
-	if again := totals(t, d); fmt.Sprint(again) != fmt.Sprint(all) {
+	if again := totals(t, d.Node); fmt.Sprint(again) != fmt.Sprint(all) {
 		t.Errorf("totals after the second replay = %v; want %v", again, all)
 	}
 	before.same(t, stop(t, d, data))
@@ -143,7 +143,7 @@ type total struct {
 
 func (o total) money(t *testing.T) state.Decimal { return money(t, o.Amount) }
 
-func totals(t *testing.T, d *process.Dev) map[string]total {
+func totals(t *testing.T, d *process.Node) map[string]total {
 	t.Helper()
 	var answer struct{ Outcomes []total }
 	if err := d.Get("/v1/totals/GBP", &answer); err != nil {

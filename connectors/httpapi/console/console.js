@@ -18,12 +18,27 @@ function row(...cells) {
 
 const number = (n) => cell(n === undefined ? "" : String(n), "n");
 
-async function ask(path) {
-  const answer = await fetch(path);
-  const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
-  return body;
+// A node that wants a token gets the one that was typed, for as long as this tab
+// is open.
+
+const token = $("token").elements.token;
+token.value = sessionStorage.getItem("token") ?? "";
+
+$("token").addEventListener("submit", (e) => {
+  e.preventDefault();
+  sessionStorage.setItem("token", token.value);
+  again();
+});
+
+// request asks the node. Without the token that it wants, it asks the reader.
+async function request(path) {
+  const answer = await fetch(path, token.value ? { headers: { Authorization: "Bearer " + token.value } } : {});
+  $("token").hidden = answer.status !== 401;
+  if (!answer.ok) throw new Error((await answer.json()).detail ?? answer.statusText);
+  return answer;
 }
+
+const ask = async (path) => (await request(path)).json();
 
 // Decisions.
 
@@ -55,14 +70,38 @@ function show(d) {
   if (d.cost?.currency) currency = d.cost.currency;
 }
 
-const feed = new EventSource("v1/live?types=allocation.decided,allocation.failed");
-feed.addEventListener("allocation.decided", (e) => show(JSON.parse(e.data)));
-feed.addEventListener("allocation.failed", (e) => show(JSON.parse(e.data)));
 let lost = 0;
-feed.addEventListener("lost", (e) => {
-  lost += JSON.parse(e.data).records;
-  $("lost").textContent = `${lost} records not shown: this page was too slow`;
-});
+const took = {
+  "allocation.decided": show,
+  "allocation.failed": show,
+  lost: (e) => {
+    lost += e.records;
+    $("lost").textContent = `${lost} records not shown: this page was too slow`;
+  },
+};
+
+// take reads one server-sent event.
+function take(text) {
+  const field = (name) => text.split("\n").find((line) => line.startsWith(name + ": "))?.slice(name.length + 2);
+  took[field("event")]?.(JSON.parse(field("data")));
+}
+
+// The feed is read by fetch: an EventSource can't show a token.
+async function feed() {
+  try {
+    const answer = await request("v1/live?types=allocation.decided,allocation.failed");
+    let rest = "";
+    for await (const chunk of answer.body.pipeThrough(new TextDecoderStream())) {
+      const events = (rest + chunk).split("\n\n");
+      rest = events.pop();
+      events.forEach(take);
+    }
+  } catch {
+    // The node is away, or wants a token: the status says so.
+  }
+  setTimeout(feed, 1000);
+}
+feed();
 
 // Stock.
 
@@ -93,7 +132,9 @@ async function status() {
   try {
     const c = await ask("v1/cluster");
     const g = c.groups.map((g) => `group ${g.group}: ${g.halted ? "halted: " + g.halted : g.role}, applied ${g.applied}, outbox ${g.outbox_records}`);
-    $("status").textContent = `${c.node} · ${c.ready ? "ready" : "not ready: " + c.not_ready} · ${c.durability} · ${g.join(" · ")}`;
+    const others = c.nodes.filter((n) => n.node !== c.node)
+      .map((n) => `${n.node}: ${n.unreachable ? "no answer" : n.ready ? n.groups.map((g) => g.role).join(", ") : "not ready: " + n.not_ready}`);
+    $("status").textContent = [c.node, c.ready ? "ready" : "not ready: " + c.not_ready, c.durability, ...g, ...others].join(" · ");
     $("status").className = c.ready && !c.groups.some((g) => g.halted) ? "" : "bad";
     $("inputs").replaceChildren(...c.inputs.map((i) => row(cell(i.name), number(i.partition), number(i.next), number(i.applied),
       number(i.duplicates), number(i.dead_letters), cell(i.state))));
@@ -118,8 +159,11 @@ async function totals() {
   }
 }
 
+let next;
 async function again() {
+  clearTimeout(next);
   await Promise.all([status(), stock(), totals()]);
-  setTimeout(again, 2000);
+  clearTimeout(next);
+  next = setTimeout(again, 2000);
 }
 again();

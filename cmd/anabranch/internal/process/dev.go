@@ -3,11 +3,14 @@ package process
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,10 +18,19 @@ import (
 	"time"
 )
 
+// Node is a running node whose API listens on HTTP.
+type Node struct {
+	*Process
+	HTTP string
+
+	http  *http.Client
+	flags []string // that commands need to reach it
+}
+
 // Dev is a running 'anabranch dev' with the addresses that it has printed.
 type Dev struct {
-	*Process
-	HTTP, Kafka string
+	*Node
+	Kafka string
 }
 
 // StartDev starts one on a free HTTP port and waits for its addresses.
@@ -31,33 +43,88 @@ func StartDev(t testing.TB, args ...string) *Dev {
 func StartDevIn(t testing.TB, env []string, args ...string) *Dev {
 	t.Helper()
 	p := StartIn(t, env, append([]string{"dev", "--http", "127.0.0.1:0"}, args...)...)
-	d := &Dev{Process: p, HTTP: p.Wait(`console +http://(\S+)/`)}
-	d.Kafka = p.Wait(`Kafka +([^\s,]+)`)
+	return &Dev{Node: newNode(p, p.Wait(`console +http://(\S+)/`)), Kafka: p.Wait(`Kafka +([^\s,]+)`)}
+}
+
+// StartServe starts a node with a configuration file and waits until it serves.
+// The log must be JSON, as it is by default.
+func StartServe(t testing.TB, config string, args ...string) *Node {
+	t.Helper()
+	p := Start(t, append([]string{"serve", "--config", config}, args...)...)
+	return newNode(p, p.Wait(`"msg":"serving".*"http":"([^"]+)"`))
+}
+
+func newNode(p *Process, address string) *Node {
+	n := &Node{Process: p, HTTP: address, http: http.DefaultClient}
 	p.Explain = func() string {
-		_, status := d.Client("cluster", "status")
+		_, status := n.Client("cluster", "status")
 		return status
 	}
-	return d
+	return n
+}
+
+// Secure says which certificate to trust and which token to show from now on.
+func (n *Node) Secure(caFile, tokenFile string) {
+	n.t.Helper()
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	token, err := os.ReadFile(tokenFile)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	n.HTTP, n.flags = "https://"+n.HTTP, []string{"--ca-file", caFile, "--token-file", tokenFile}
+	n.http = &http.Client{Transport: bearer{strings.TrimSpace(string(token)), &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}}
+}
+
+// bearer shows a token with every request.
+type bearer struct {
+	token string
+	next  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (b bearer) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("Authorization", "Bearer "+b.token)
+	return b.next.RoundTrip(r)
+}
+
+// url is where a path of the API is.
+func (n *Node) url(path string) string {
+	if strings.HasPrefix(n.HTTP, "https://") {
+		return n.HTTP + path
+	}
+	return "http://" + n.HTTP + path
 }
 
 // Client runs a command of ours against it and returns its exit code and output.
-func (d *Dev) Client(args ...string) (int, string) {
-	d.t.Helper()
+func (n *Node) Client(args ...string) (int, string) {
+	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, append(args, "--addr", d.HTTP)...)
+	flags := append([]string{"--addr", n.HTTP}, n.flags...)
+	for i := 0; i < len(flags); i += 2 {
+		if !slices.Contains(args, flags[i]) {
+			args = append(args, flags[i], flags[i+1])
+		}
+	}
+	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Env = environment()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		d.t.Fatal(err)
+		n.t.Fatal(err)
 	}
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 // Get asks the API for a path and decodes the answer.
-func (d *Dev) Get(path string, into any) error {
-	resp, err := http.Get("http://" + d.HTTP + path)
+func (n *Node) Get(path string, into any) error {
+	resp, err := n.http.Get(n.url(path))
 	if err != nil {
 		return err
 	}
@@ -69,19 +136,19 @@ func (d *Dev) Get(path string, into any) error {
 }
 
 // Submit brings an event in, as soon as the node is ready for it.
-func (d *Dev) Submit(body string) {
-	d.t.Helper()
-	Until(d.t, Patience, "event taken", func() bool {
-		resp, err := http.Post("http://"+d.HTTP+"/v1/events", "application/json", strings.NewReader(body))
+func (n *Node) Submit(body string) {
+	n.t.Helper()
+	Until(n.t, Patience, "event taken", func() bool {
+		resp, err := n.http.Post(n.url("/v1/events"), "application/json", strings.NewReader(body))
 		if err != nil {
-			d.t.Fatal(err)
+			n.t.Fatal(err)
 		}
 		answer, err := io.ReadAll(resp.Body)
 		if err := errors.Join(err, resp.Body.Close()); err != nil {
-			d.t.Fatal(err)
+			n.t.Fatal(err)
 		}
 		if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable {
-			d.t.Fatalf("submit = %d: %s", resp.StatusCode, answer)
+			n.t.Fatalf("submit = %d: %s", resp.StatusCode, answer)
 		}
 		return resp.StatusCode == http.StatusOK
 	})
@@ -114,11 +181,11 @@ type Input struct {
 }
 
 // Status asks for the cluster's status, inputs in order.
-func (d *Dev) Status() Status {
-	d.t.Helper()
+func (n *Node) Status() Status {
+	n.t.Helper()
 	var s Status
-	if err := d.Get("/v1/cluster", &s); err != nil {
-		d.t.Fatal(err)
+	if err := n.Get("/v1/cluster", &s); err != nil {
+		n.t.Fatal(err)
 	}
 	slices.SortFunc(s.Inputs, func(a, b Input) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))

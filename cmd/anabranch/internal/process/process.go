@@ -138,6 +138,27 @@ func (p *Process) RSSMiB() int {
 	return kib >> 10
 }
 
+// CPU is how much processor time it has used so far, in steps of 10 ms.
+func (p *Process) CPU() time.Duration {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	// The name, in brackets, may hold anything; user and system time are the
+	// 12th and 13th field behind it.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
 // Output is what it has printed so far, on both outputs.
 func (p *Process) Output() string {
 	p.mu.Lock()
@@ -200,11 +221,24 @@ func (p *Process) EndWithin(bound time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// Signal sends a signal.
+func (p *Process) Signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
 // Interrupt asks it to end, as Ctrl-C does, and returns its exit code.
 func (p *Process) Interrupt() int {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
-		p.t.Fatal(err)
-	}
+	p.Signal(syscall.SIGINT)
+	return p.End()
+}
+
+// Terminate asks it to end, as process managers do, and returns its exit code.
+func (p *Process) Terminate() int {
+	p.t.Helper()
+	p.Signal(syscall.SIGTERM)
 	return p.End()
 }

@@ -1,0 +1,183 @@
+package acceptance
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"anabranch.dev/cmd/anabranch/internal/process"
+	"anabranch.dev/connectors"
+)
+
+// steady is a flow of orders that goes on whatever happens.
+type steady struct {
+	shop *shop
+	stop context.CancelFunc
+	done chan struct{}
+
+	mu     sync.Mutex // guards placed, err
+	placed map[string]time.Time
+	err    error
+}
+
+// steadyStep is how often orders are placed.
+const steadyStep = 10 * time.Millisecond
+
+// flow begins to place orders, so many a second. Until it has ended nothing
+// else may be written with the shop.
+func (s *shop) flow(perSecond int) *steady {
+	ctx, stop := context.WithCancel(s.t.Context())
+	f := &steady{shop: s, stop: stop, done: make(chan struct{}), placed: map[string]time.Time{}}
+	go func() {
+		defer close(f.done)
+		tick := time.NewTicker(steadyStep)
+		defer tick.Stop()
+		for began := time.Now(); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			for due := int(time.Since(began).Seconds() * float64(perSecond)); len(f.placed) < due; {
+				if !f.place(len(f.placed)) {
+					return
+				}
+			}
+		}
+	}()
+	s.t.Cleanup(f.end)
+	return f
+}
+
+func (f *steady) place(number int) bool {
+	id := fmt.Sprintf("o-%06d", number)
+	_, err := f.shop.queue(f.shop.t.Context(), "sales", connectors.OutRecord{Key: []byte(id), Value: []byte(order(id, 1))})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.placed[id], f.err = time.Now(), err
+	return err == nil
+}
+
+// end stops placing orders.
+func (f *steady) end() {
+	f.stop()
+	<-f.done
+}
+
+// when says when an order was placed.
+func (f *steady) when(order string) time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.placed[order]
+}
+
+// trial is a cluster that decides orders all the time while something is done
+// to it.
+type trial struct {
+	*fleet
+	t      *testing.T
+	shop   *shop
+	orders *steady
+	log    *decisions
+	gaps   *gaps
+	topic  *tail
+}
+
+// snapshots makes nodes take them often.
+const snapshots = "limits: {log: 1MiB}"
+
+// newTrial starts a cluster on a broker of its own and so many orders a second.
+func newTrial(t *testing.T, perSecond int, sections func(i int) string) *trial {
+	t.Helper()
+	broker := startOwnKafka(t).address()
+	key := filepath.Join(t.TempDir(), "people.key")
+	if p := process.Start(t, "key", "create", key); p.End() != 0 {
+		t.Fatal(p.Output())
+	}
+	r := &trial{t: t, fleet: startFleet(t, broker, key, "", sections), shop: newShop(t, broker), log: newDecisions(t)}
+	r.leader()
+	r.shop.opening(1_000_000)
+	r.orders = r.shop.flow(perSecond)
+	r.gaps = &gaps{log: r.log}
+	r.topic = r.gaps.tail(broker)
+	r.decide(1)
+	return r
+}
+
+// decide waits for so many more decisions.
+func (r *trial) decide(more int) {
+	r.t.Helper()
+	want := len(r.log.list) + more
+	r.topic.until("more decisions", nil, func() bool { return len(r.log.list) >= want })
+}
+
+// followers are the nodes that don't lead.
+func (r *trial) followers() (lead int, others []int) {
+	r.t.Helper()
+	lead = r.leader()
+	for i := range r.nodes {
+		if i != lead {
+			others = append(others, i)
+		}
+	}
+	return lead, others
+}
+
+// replica is the name of a node's replica.
+func (r *trial) replica(i int) (name string) {
+	r.t.Helper()
+	process.Until(r.t, process.Patience, "a replica's name", func() bool {
+		v, ok := r.look(i)
+		if ok {
+			name = v.Groups[0].Replica
+		}
+		return ok
+	})
+	return name
+}
+
+// finish ends the orders and wants each decided once, and the same state
+// everywhere.
+func (r *trial) finish() {
+	r.t.Helper()
+	r.orders.end()
+	if r.orders.err != nil {
+		r.t.Fatal(r.orders.err)
+	}
+	r.shop.flush()
+	r.settle(r.shop.sent())
+	r.topic.toEnd()
+	r.log.good()
+	times := map[string]int{}
+	for _, d := range r.log.list {
+		if d.Type != "allocation.released" && d.Attempt == 1 {
+			times[d.Order]++
+		}
+	}
+	for id := range r.orders.placed {
+		if times[id] != 1 {
+			r.t.Errorf("order %s is decided %d times; want once", id, times[id])
+		}
+	}
+	if len(times) != len(r.orders.placed) {
+		r.t.Errorf("orders decided = %d; want the %d placed", len(times), len(r.orders.placed))
+	}
+	rows := r.sameDigests()
+	r.t.Logf("%d orders decided once each, %d rows the same on three replicas; longest time without a decision %v",
+		len(times), rows, r.gaps.longest())
+}
+
+// within is the longest time without a decision that touches a span.
+func (g *gaps) within(from, to time.Time) (longest time.Duration) {
+	slices.SortFunc(g.sent, time.Time.Compare)
+	for i := 1; i < len(g.sent); i++ {
+		if g.sent[i].After(from) && g.sent[i-1].Before(to) {
+			longest = max(longest, g.sent[i].Sub(g.sent[i-1]))
+		}
+	}
+	return longest.Round(time.Millisecond)
+}
