@@ -39,6 +39,19 @@ type Reader interface {
 	ScanBroadcast(t *state.Table, prefix, from string, fn func(row string, value state.Visitable) bool)
 }
 
+// Scratch is memory that the calls of a stage use again, one after the other. It
+// holds whatever the last call has left: a call must read nothing from it that
+// it has not written itself, and nothing of it may go into a row or an event.
+func Scratch[T any](c Context) *T {
+	slot := c.Scratch()
+	if s, ok := (*slot).(*T); ok {
+		return s
+	}
+	s := new(T)
+	*slot = s
+	return s
+}
+
 // Context is one call of a handler.
 type Context interface {
 	Reader
@@ -65,6 +78,9 @@ type Context interface {
 	// SetTimer and ClearTimer; see [Timer].
 	SetTimer(t *TimerPort, id string, due state.Time)
 	ClearTimer(t *TimerPort, id string)
+	// Scratch is memory that this stage's calls use one after the other; see
+	// [Scratch].
+	Scratch() *any
 	// Answer gives the API command with this request id its answer: the
 	// decision id it asked for. Answers are kept for 24 h.
 	Answer(request, decisionID string)

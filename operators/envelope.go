@@ -44,7 +44,7 @@ type Record struct {
 	Number   uint64       `v:"number"` // per key, from 1, gapless
 	Time     state.Time   `v:"time"`   // log time
 	Cause    Cause        `v:"cause"`
-	Bytes    uint64       `v:"bytes"` // size of the payload as stored, for limits of the outbox
+	Bytes    uint64       `v:"bytes"` // of the payload as stored, at most, for limits of the outbox
 	Payload  state.Nested `v:"payload"`
 }
 

@@ -112,6 +112,11 @@ func (t Table[R]) Set(c Context, row string, value R) {
 	c.SetRow(t.Spec, row, any(&value).(state.Visitable))
 }
 
+// Put stores a row that is handed over: nobody may change it afterwards.
+func (t Table[R]) Put(c Context, row string, value *R) {
+	c.SetRow(t.Spec, row, any(value).(state.Visitable))
+}
+
 // Delete removes a row.
 func (t Table[R]) Delete(c Context, row string) { c.DeleteRow(t.Spec, row) }
 
@@ -130,6 +135,10 @@ func (t Table[R]) ScanFrom(r Reader, prefix, from string, fn func(row string, va
 		return fn(row, any(v).(*R))
 	})
 }
+
+// Sized is a row that knows without being encoded the most bytes that it can
+// take when it is stored.
+type Sized interface{ MostBytes() int }
 
 // Publication is a typed handle on a broadcast table that the stage publishes.
 type Publication[R any] struct{ *PublicationPort }

@@ -3,6 +3,7 @@ package replay
 import (
 	"encoding/json"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,16 +50,29 @@ func benchmarkOrders(b *testing.B, lines int) {
 			"channel": "own_online", "location": "place-0", "currency": "EUR", "lines": body})
 	}
 	b.ReportAllocs()
+	used := cpuTime(b)
 	b.ResetTimer()
 	batch := max(1, 100/lines)
 	for i := 0; i < len(orders); i += batch {
 		m.apply(orders[i:min(i+batch, len(orders)):min(i+batch, len(orders))])
 	}
 	b.StopTimer()
+	b.ReportMetric(float64((cpuTime(b)-used).Nanoseconds())/float64(b.N*lines), "cpu-ns/line")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lines), "ns/line")
 	if m.failed > 0 || len(m.dead) > 0 || len(m.seen) != b.N {
 		b.Fatalf("%d decisions of %d orders, %d failed, dead letters %v", len(m.seen), b.N, m.failed, m.dead)
 	}
+}
+
+// cpuTime is the processor time that this process has used, on whatever
+// goroutine: of the writer behind the store and the garbage collector too.
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // item decodes an event as the source does.

@@ -72,9 +72,11 @@ func (c *Core) resume() {
 // applyEntry applies one entry whole, or, when it halts the group, not at all.
 func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
 	c.index, c.ordinal = index, 0
+	c.epoch++
 	undo := c.store.Savepoint()
 	before := *c.out
 	defer func() {
+		c.epoch++
 		r := recover()
 		if r == nil {
 			return
@@ -116,7 +118,8 @@ func (c *Core) reload() {
 	c.group = groupRow{}
 	c.partitions, c.byName = nil, map[string]*partition{}
 	c.counters, c.touched = map[string]*counter{}, nil
-	c.queue, c.conflated = c.queue[:0], nil
+	c.originCount, c.lastPartition = nil, nil
+	c.queue, c.conflated, c.wakes, c.outboxesDirty = c.queue[:0], nil, c.wakes[:0], c.outboxesDirty[:0]
 	c.outboxRecords, c.outboxBytes, c.deadLetters = 0, 0, 0
 	c.laneDepth = map[lanePair]uint64{}
 	c.load()
@@ -171,6 +174,8 @@ func (c *Core) flush() {
 		c.groupCell.Set(tabCounter, k.name, &row, 0)
 	}
 	c.touched = c.touched[:0]
+	c.settleWakes()
+	c.flushOutboxes()
 	c.marks.update(c)
 	row := c.group
 	c.groupCell.Set(tabGroup, "", &row, 0)

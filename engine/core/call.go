@@ -20,19 +20,24 @@ type call struct {
 	shard   state.Shard
 	key     string
 	cell    state.Cell
+	reg     register
 	m       *Message
 	effects []effect
-	count   int // effects so far
+	count   int        // effects so far
+	expires state.Time // of the row set in this call that expires first, with
+	lives   state.Time // its lifetime
 }
 
 // effect is one thing a call asked for beyond its own rows and timers.
 type effect struct {
 	out     *operators.OutPort
+	outlet  *outlet
 	publish *operators.PublicationPort
+	depth   uint64
 	key     string // target key, record key or row
 	id      string // decision id
 	number  uint64
-	bytes   uint64 // of the payload as stored
+	bytes   uint64 // of the payload as stored, at most
 	payload state.Visitable
 	answer  string // request that payload-less effect answers, id is the decision
 }
@@ -47,7 +52,8 @@ func (c *Core) invoke(stage *topology.Stage, shard state.Shard, key string, m *M
 	k := &c.call
 	k.stage, k.shard, k.key, k.m = stage, shard, key, m
 	k.cell = c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: key})
-	k.count = 0
+	k.reg.open(k.cell, shard, stage.ID, key)
+	k.count, k.expires = 0, 0
 	k.effects = k.effects[:0] // what a halt may have left
 	err := k.protect(fn)
 	if err != nil {
@@ -55,9 +61,13 @@ func (c *Core) invoke(stage *topology.Stage, shard state.Shard, key string, m *M
 			c.store.Rollback(undo)
 		}
 	} else {
+		if k.expires != 0 {
+			k.reg.expireAt(k.expires, k.lives)
+		}
 		for i := range k.effects {
 			c.dispatch(&k.effects[i])
 		}
+		k.reg.close(c)
 	}
 	clear(k.effects)
 	k.effects = k.effects[:0]
@@ -119,15 +129,20 @@ func (k *call) SetRow(t *state.Table, row string, value state.Visitable) {
 	switch {
 	case !k.own(t):
 		panic("table of another stage")
-	case len(row) > state.MaxRowKeyBytes || c.cfg.Codec.Size(Level, value) > t.MaxBytes:
+	case len(row) > state.MaxRowKeyBytes:
 		k.abort(operators.CodeRowTooLarge)
 	case t.MaxRows > 0 && k.cell.Count(t) >= t.MaxRows && k.cell.Get(t, row) == nil:
 		k.abort(operators.CodeTooManyRows)
 	}
+	if _, ok := c.fits(value, t.MaxBytes); !ok {
+		k.abort(operators.CodeRowTooLarge)
+	}
 	var expires state.Time
 	if t.Lifetime > 0 {
 		expires = c.group.LogTime + t.Lifetime
-		c.expireLater(k.cell, k.stage.ID, k.shard, k.key, expires, t.Lifetime)
+		if k.expires == 0 || expires < k.expires {
+			k.expires, k.lives = expires, t.Lifetime
+		}
 	}
 	k.cell.Set(t, row, value, expires)
 }
@@ -145,17 +160,21 @@ func (k *call) Emit(out *operators.OutPort, key string, e state.Visitable) strin
 	if !validKey(key) {
 		k.abort(operators.CodeKeyInvalid)
 	}
-	if k.core.depthOf(k.m, out) > maxDepth {
+	ef := effect{out: out, outlet: k.core.outlets[out], key: key, payload: e, depth: k.m.Depth}
+	if ef.outlet.cause {
+		ef.depth++
+	}
+	if ef.depth > maxDepth {
 		k.abort(operators.CodeTooDeep)
 	}
-	ef := effect{out: out, key: key, payload: e}
-	if sink := k.core.plan.SinkOf(out); sink != nil {
-		ef.bytes = uint64(k.core.cfg.Codec.Size(Level, e))
-		if ef.bytes > state.MaxOutboxBytes-4096 {
+	if sink := ef.outlet.sink; sink != nil {
+		most, ok := k.core.fits(e, state.MaxOutboxBytes-4096)
+		if !ok {
 			k.abort(operators.CodeRecordTooLarge)
 		}
+		ef.bytes = uint64(most)
 		if !sink.Conflated {
-			ef.number, ef.id = k.core.nextNumber(k.cell, k.stage, k.shard, k.key, sink.Topic, key)
+			ef.number, ef.id = k.core.nextNumber(&k.reg, k.stage, sink.Topic, key)
 		}
 	}
 	k.effect(ef)
@@ -164,10 +183,24 @@ func (k *call) Emit(out *operators.OutPort, key string, e state.Visitable) strin
 
 // Publish implements operators.Context.
 func (k *call) Publish(p *operators.PublicationPort, row string, value state.Visitable) {
-	if value != nil && k.core.cfg.Codec.Size(Level, value) > state.MaxRowBytes || len(row) > state.MaxRowKeyBytes {
+	ok := len(row) <= state.MaxRowKeyBytes
+	if ok && value != nil {
+		_, ok = k.core.fits(value, state.MaxRowBytes)
+	}
+	if !ok {
 		k.abort(operators.CodeRowTooLarge)
 	}
 	k.effect(effect{publish: p, key: row, payload: value})
+}
+
+// Scratch implements operators.Context.
+func (k *call) Scratch() *any {
+	slot := k.core.scratch[k.stage.ID]
+	if slot == nil {
+		slot = new(any)
+		k.core.scratch[k.stage.ID] = slot
+	}
+	return slot
 }
 
 // Answer implements operators.Context.
@@ -185,26 +218,12 @@ func (k *call) SetTimer(t *operators.TimerPort, id string, due state.Time) {
 	if len(id) > 256 {
 		k.abort(operators.CodeKeyInvalid)
 	}
-	k.core.setTimer(k.cell, timerAt{shard: k.shard, stage: k.stage.ID, port: t.ID, key: k.key, id: id}, t.Clock, due, k.m)
+	k.core.setTimer(&k.reg, t, id, due, k.m)
 }
 
 // ClearTimer implements operators.Context.
 func (k *call) ClearTimer(t *operators.TimerPort, id string) {
-	k.core.clearTimer(k.cell, timerAt{shard: k.shard, stage: k.stage.ID, port: t.ID, key: k.key, id: id}, t.Clock)
-}
-
-// depthOf is the depth of what a call emits on a port: requests and answers do
-// not count.
-func (c *Core) depthOf(m *Message, out *operators.OutPort) uint64 {
-	if c.answers[out] {
-		return m.Depth
-	}
-	for _, in := range c.plan.Targets(out) {
-		if in.Refuse != nil {
-			return m.Depth
-		}
-	}
-	return m.Depth + 1
+	k.core.clearTimer(&k.reg, t, id)
 }
 
 // dispatch carries an effect of a successful call out.
@@ -218,16 +237,15 @@ func (c *Core) dispatch(e *effect) {
 		c.answer(e)
 		return
 	}
-	if sink := c.plan.SinkOf(e.out); sink != nil {
+	if sink := e.outlet.sink; sink != nil {
 		if sink.Conflated {
 			c.conflate(sink, e)
 		} else {
-			c.record(k.shard, k.stage.Name, k.key, sink, e, k.m.Cause)
+			c.record(k.shard, k.stage.Name, k.key, sink, e, &k.m.Cause)
 		}
 	}
-	for _, in := range c.plan.Targets(e.out) {
-		c.send(k.shard, in, Message{Port: uint64(in.ID), Key: e.key, Time: k.m.Time, Depth: c.depthOf(k.m, e.out),
-			Cause: k.m.Cause, TopicID: k.m.TopicID, Payload: state.Nested{Value: e.payload}})
+	for i := range e.outlet.targets {
+		c.send(k.shard, k.m, &e.outlet.targets[i], e.key, e.depth, e.payload)
 	}
 }
 
@@ -237,32 +255,40 @@ func (c *Core) answer(e *effect) {
 	source, id := splitRequest(e.answer)
 	expires := c.group.LogTime + seenLifetime
 	k.cell.Set(tabSeen, seenKey(source, id), &seenRow{Answer: e.id}, expires)
-	c.expireLater(k.cell, k.stage.ID, k.shard, k.key, expires, seenLifetime)
+	k.reg.expireAt(expires, seenLifetime)
 	c.reply(Reply{Source: source, ID: id, Outcome: OutcomeAnswer, Answer: e.id})
 }
 
 // nextNumber gives the next number of a record key, gapless on its topic, and
-// its decision id. The last number is kept in the cell of the owner that emits.
-func (c *Core) nextNumber(cell state.Cell, stage *topology.Stage, shard state.Shard, owner, topic, key string) (uint64, string) {
+// its decision id. The last number is kept in the cell of the owner that emits:
+// in its register if the key is the owner's, else in a row.
+func (c *Core) nextNumber(r *register, stage *topology.Stage, topic, key string) (uint64, string) {
+	if key == r.key {
+		n := r.number(topic, c.group.LogTime)
+		return n, c.decisionID(r.shard, stage.Name, topic, key, n)
+	}
 	var n numberRow
 	row := topic + "\x00" + key
-	if last, ok := cell.Get(tabNumber, row).(*numberRow); ok {
-		n = *last
+	expires := c.group.LogTime + numberLifetime
+	if last, ok := r.cell.Get(tabNumber, row).(*numberRow); ok {
+		n = *last // which expires earlier, so the cell is looked at soon enough
+	} else {
+		r.expireAt(expires, numberLifetime)
 	}
 	n.Last++
-	expires := c.group.LogTime + numberLifetime
-	cell.Set(tabNumber, row, &n, expires)
-	c.expireLater(cell, stage.ID, shard, owner, expires, numberLifetime)
-	return n.Last, c.decisionID(shard, stage.Name, row, n.Last)
+	r.cell.Set(tabNumber, row, &n, expires)
+	return n.Last, c.decisionID(r.shard, stage.Name, topic, key, n.Last)
 }
 
 // decisionID is deterministic and says where to look: "d-", the shard and the
 // hour of log time in hex, then 80 bits of a hash over incarnation, stage, topic
 // and key, and number.
-func (c *Core) decisionID(shard state.Shard, stage, key string, number uint64) string {
-	buf := make([]byte, 0, 96)
+func (c *Core) decisionID(shard state.Shard, stage, topic, key string, number uint64) string {
+	buf := make([]byte, 0, 128)
 	buf = binary.BigEndian.AppendUint64(buf, c.cfg.Incarnation)
-	buf = append(append(append(append(buf, stage...), 0), key...), 0)
+	buf = append(append(buf, stage...), 0)
+	buf = append(append(buf, topic...), 0)
+	buf = append(append(buf, key...), 0)
 	buf = binary.BigEndian.AppendUint64(buf, number)
 	sum := xxh3.Hash128(buf).Bytes()
 	var raw [15]byte
@@ -270,5 +296,7 @@ func (c *Core) decisionID(shard state.Shard, stage, key string, number uint64) s
 	hour := uint32(c.group.LogTime / state.Hour)
 	raw[2], raw[3], raw[4] = byte(hour>>16), byte(hour>>8), byte(hour)
 	copy(raw[5:], sum[:10])
-	return "d-" + hex.EncodeToString(raw[:])
+	id := [32]byte{0: 'd', 1: '-'}
+	hex.Encode(id[2:], raw[:])
+	return string(id[:])
 }

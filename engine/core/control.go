@@ -138,7 +138,7 @@ func (c *Core) again(shard state.Shard, d *operators.DeadLetter, e *operators.Ev
 		c.timerAgain(shard, d)
 	case c.inputOf(uint32(d.Port)) != nil && d.Cause.Topic == "" && d.Cause.ID != "":
 		m.Kind = KindPrimary
-		c.count(apiOrigin).DeadLetters--
+		c.touch(c.counter(apiOrigin)).DeadLetters--
 		c.message(shard, m)
 	default:
 		c.message(shard, m)
@@ -148,13 +148,14 @@ func (c *Core) again(shard state.Shard, d *operators.DeadLetter, e *operators.Ev
 // timerAgain makes the call of a timer that failed.
 func (c *Core) timerAgain(shard state.Shard, d *operators.DeadLetter) {
 	port := c.plan.Timer(uint32(d.Port))
-	t := &dueTimer{due: c.group.LogTime, set: &dueRow{Cause: d.Cause, TopicID: d.TopicID},
+	t := &dueTimer{due: c.group.LogTime, cause: &d.Cause, topicID: d.TopicID,
 		at: timerAt{shard: shard, stage: state.StageID(state.IDOf(port.Stage)), port: port.ID, key: d.Key}}
 	if len(d.Fields) > 0 {
 		t.at.id = d.Fields[0].Value
 	}
-	if err := c.callTimer(t, port); err != nil {
+	m, err := c.callTimer(t, port)
+	if err != nil {
 		c.failedTimer(t, port, operators.CodeOf(err))
 	}
-	c.run()
+	c.run(m)
 }

@@ -58,31 +58,47 @@ type Core struct {
 	plan  *topology.Plan
 	store state.Store
 
-	group      groupRow
-	groupCell  state.Cell // valid inside one entry
-	partitions []*partition
-	byName     map[string]*partition
-	counters   map[string]*counter // by origin; touched ones are flushed per entry
-	touched    []*counter
-	origin     Partition // the last one counted, and its name
-	originName string
-	stages     map[state.StageID]*topology.Stage
-	lifetimes  map[state.StageID][]*state.Table // tables whose rows expire
-	answers    map[*operators.OutPort]bool
+	group         groupRow
+	groupCell     state.Cell // valid inside one entry
+	partitions    []*partition
+	byName        map[string]*partition
+	counters      map[string]*counter // by origin; touched ones are flushed per entry
+	touched       []*counter
+	origin        Partition // the last one counted, and its outcomes
+	originCount   *counter
+	lastPartition *partition
+	stages        map[state.StageID]*topology.Stage
+	lifetimes     map[state.StageID][]*state.Table // tables whose rows expire
+	answers       map[*operators.OutPort]bool
+	outlets       map[*operators.OutPort]*outlet
 
 	dues    dueIndex
 	marks   watermarks
+	wakes   []wake   // cells whose place in the index may have to change
 	call    call     // the one call in progress
+	reg     register // of a cell outside of a call
+	open    openCells
+	epoch   uint64 // changes before and after each entry: how long handles are good
+	bound   bound
+	scratch map[state.StageID]*any
 	queue   []queued // messages waiting to run, of the event at hand
 	calls   int
 	index   uint64 // of the entry at hand
 	ordinal uint64 // of the message at hand in it
 	out     *Output
 
+	outsideMessage Message // the outside event at hand
+	derivedMessage Message // what it has caused, one after the other
+
+	outboxes      []shardOutbox // by shard
+	outboxesDirty []state.Shard
+	hour          state.Time // of log time, and as decision ids name it
+	hourName      string
 	outboxRecords int
 	outboxBytes   int64
 	deadLetters   int64
-	conflated     []state.Shard       // with conflated records
+	conflated     []state.Shard // with conflated records
+	flushing      []conflated
 	laneDepth     map[lanePair]uint64 // unacknowledged messages per lane
 
 	halt    *Halt
@@ -114,8 +130,9 @@ func New(cfg Config, store state.Store) (*Core, error) {
 		cfg: cfg, plan: cfg.Plan, store: store,
 		byName: map[string]*partition{}, counters: map[string]*counter{},
 		stages: map[state.StageID]*topology.Stage{}, lifetimes: map[state.StageID][]*state.Table{},
-		answers: map[*operators.OutPort]bool{}, laneDepth: map[lanePair]uint64{},
-		skips: map[uint64]map[uint64]bool{},
+		answers: map[*operators.OutPort]bool{}, outlets: map[*operators.OutPort]*outlet{},
+		laneDepth: map[lanePair]uint64{}, skips: map[uint64]map[uint64]bool{}, epoch: 1, scratch: map[state.StageID]*any{},
+		outboxes: make([]shardOutbox, cfg.Shards+cfg.Groups),
 	}
 	c.call.core = c
 	c.indexPlan()
@@ -138,6 +155,11 @@ func (c *Core) indexPlan() {
 				out, _, _ := in.Refuse(in.New(), "")
 				c.answers[out] = true
 			}
+		}
+	}
+	for _, s := range c.plan.Stages {
+		for _, out := range s.Decl.Outs {
+			c.outlets[out] = c.outletOf(out)
 		}
 	}
 	c.lifetimes[idDecision] = []*state.Table{tabDecision}
@@ -208,6 +230,6 @@ func (c *Core) ProgressOffset() int64 { return c.group.Progress }
 // Acked is the highest outbox number of a shard known to be in Kafka, and End
 // the highest number given.
 func (c *Core) Acked(shard state.Shard) (acked, end uint64) {
-	h := c.outboxHead(shard)
+	h := &c.outboxes[shard].head
 	return h.Acked, h.Next - 1
 }

@@ -94,22 +94,26 @@ func (c *Core) loadPartitions(shard state.Shard) {
 // from, or as one of the API's. Events of one partition come in runs.
 func (c *Core) outcomes(topicID string, cause *operators.Cause) *counterRow {
 	if cause.Topic == "" {
-		return c.count(apiOrigin)
+		return c.touch(c.counter(apiOrigin))
 	}
 	p := Partition{Topic: cause.Topic, TopicID: topicID, Partition: cause.Partition}
-	if p != c.origin || c.originName == "" {
-		c.origin, c.originName = p, p.String()
+	if p != c.origin || c.originCount == nil {
+		c.origin, c.originCount = p, c.counter(p.String())
 	}
-	return c.count(c.originName)
+	return c.touch(c.originCount)
 }
 
-// count is an origin's outcomes, to be added to.
-func (c *Core) count(origin string) *counterRow {
+func (c *Core) counter(origin string) *counter {
 	k := c.counters[origin]
 	if k == nil {
 		k = &counter{name: origin}
 		c.counters[origin] = k
 	}
+	return k
+}
+
+// touch gives an origin's outcomes, to be added to.
+func (c *Core) touch(k *counter) *counterRow {
 	if !k.touched {
 		k.touched = true
 		c.touched = append(c.touched, k)
@@ -122,7 +126,7 @@ const markPasses = 1000
 
 // applyRange applies what of a range lies at and above the partition's next.
 func (c *Core) applyRange(r *Range) {
-	p := c.byName[r.Partition.String()]
+	p := c.partitionOf(&r.Partition)
 	if p == nil {
 		c.out.Wants = append(c.out.Wants, Want{Partition: r.Partition, Next: -1})
 		return
@@ -155,13 +159,24 @@ func (c *Core) applyRange(r *Range) {
 	}
 }
 
+// partitionOf finds an input partition, or nil. Ranges of one come in runs.
+func (c *Core) partitionOf(name *Partition) *partition {
+	if p := c.lastPartition; p != nil && p.row.Partition == *name {
+		return p
+	}
+	c.lastPartition = c.byName[name.String()]
+	return c.lastPartition
+}
+
 // seeTime moves a partition's event clock on, up to log time.
 func (c *Core) seeTime(p *partition, e *operators.Event) {
 	high := min(e.Time, c.group.LogTime)
 	if e.Reject != nil || high <= p.row.High && !p.row.Idle {
 		return
 	}
-	c.marks.keep(c, p.row.Partition.Topic)
+	if p.row.Idle {
+		c.marks.keep(c, p.row.Partition.Topic)
+	}
 	p.row.High = max(p.row.High, high)
 	p.row.Idle = false
 	c.marks.keep(c, p.row.Partition.Topic)
@@ -170,7 +185,8 @@ func (c *Core) seeTime(p *partition, e *operators.Event) {
 // event takes one event of a partition to its primary key.
 func (c *Core) event(p *partition, e *operators.Event) {
 	c.fireTimers()
-	m := &Message{Kind: KindPrimary, Time: e.Time, TopicID: p.row.Partition.TopicID, Cause: operators.Cause{
+	m := &c.outsideMessage
+	*m = Message{Kind: KindPrimary, Time: e.Time, TopicID: p.row.Partition.TopicID, Cause: operators.Cause{
 		Topic: p.row.Partition.Topic, Partition: p.row.Partition.Partition, Offset: e.Offset, Index: e.Index,
 		Source: e.Source, ID: e.ID, Time: e.Time, Trace: e.Trace}}
 	if c.begin() {

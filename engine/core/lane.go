@@ -153,11 +153,6 @@ func (c *Core) publish(from state.Shard, e *effect) {
 	}
 }
 
-func (c *Core) broadcastCell(t *state.Table) state.Cell {
-	return c.store.Cell(state.CellID{Shard: GroupShard(c.cfg.Shards, c.cfg.Group),
-		Stage: state.StageID(state.IDOf(t.Stage)), Key: broadcastKey})
-}
-
 func (c *Core) applyBroadcast(m *Message) {
 	t := c.plan.Table(state.TableID(m.Port))
 	switch {

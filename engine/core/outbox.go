@@ -13,19 +13,22 @@ import (
 )
 
 func (c *Core) outboxCell(shard state.Shard) state.Cell {
-	return c.store.Cell(state.CellID{Shard: shard, Stage: idOutbox})
+	return c.open.outbox.at(c, shard, idOutbox, "")
 }
 
-func (c *Core) outboxHead(shard state.Shard) outboxHead {
-	if row, ok := c.outboxCell(shard).Get(tabOutHead, "").(*outboxHead); ok {
-		return *row
-	}
-	return outboxHead{Next: 1}
+// shardOutbox is the cached head of a shard's outbox; its row is written when
+// the entry ends.
+type shardOutbox struct {
+	head  outboxHead
+	dirty bool
 }
 
 func (c *Core) loadOutbox(shard state.Shard) {
-	h := c.outboxHead(shard)
-	if h.Acked+1 == h.Next {
+	c.outboxes[shard] = shardOutbox{head: outboxHead{Next: 1}}
+	if row, ok := c.outboxCell(shard).Get(tabOutHead, "").(*outboxHead); ok {
+		c.outboxes[shard].head = *row
+	}
+	if h := &c.outboxes[shard].head; h.Acked+1 == h.Next {
 		return
 	}
 	c.outboxCell(shard).Scan(tabOutbox, "", "", func(_ string, v state.Visitable) bool {
@@ -33,6 +36,27 @@ func (c *Core) loadOutbox(shard state.Shard) {
 		c.outboxBytes += outboxBytes(v)
 		return true
 	})
+}
+
+// changeOutbox is a shard's head, to be changed.
+func (c *Core) changeOutbox(shard state.Shard) *outboxHead {
+	o := &c.outboxes[shard]
+	if !o.dirty {
+		o.dirty = true
+		c.outboxesDirty = append(c.outboxesDirty, shard)
+	}
+	return &o.head
+}
+
+// flushOutboxes writes the heads that have changed.
+func (c *Core) flushOutboxes() {
+	for _, shard := range c.outboxesDirty {
+		o := &c.outboxes[shard]
+		o.dirty = false
+		head := o.head
+		c.outboxCell(shard).Set(tabOutHead, "", &head, 0)
+	}
+	c.outboxesDirty = c.outboxesDirty[:0]
 }
 
 // recordOverhead is about what a record takes beside its payload.
@@ -43,27 +67,38 @@ func outboxBytes(row state.Visitable) int64 {
 }
 
 // record puts an event that leads to Kafka into the shard's outbox.
-func (c *Core) record(shard state.Shard, stage, key string, sink *topology.SinkLink, e *effect, cause operators.Cause) {
+func (c *Core) record(shard state.Shard, stage, key string, sink *topology.SinkLink, e *effect, cause *operators.Cause) {
 	c.put(shard, &operators.Record{Topic: sink.Topic, Type: e.out.Name, Port: uint64(e.out.ID), Key: e.key, ID: e.id,
-		Number: e.number, Cause: cause, Bytes: e.bytes, Payload: state.Nested{Value: e.payload}})
+		Number: e.number, Cause: *cause, Bytes: e.bytes, Payload: state.Nested{Value: e.payload}})
 	if !sink.Indexed {
 		return
 	}
-	bucket := strconv.FormatInt(int64(c.group.LogTime/state.Hour), 16)
-	cell := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket})
+	bucket := c.hourOf(c.group.LogTime)
+	cell := c.open.decision.at(c, shard, idDecision, bucket)
 	expires := c.group.LogTime + tabDecision.Lifetime
-	cell.Set(tabDecision, e.id, &decisionRow{Stage: stage, Key: key}, expires)
-	c.expireLater(cell, idDecision, shard, bucket, expires, tabDecision.Lifetime)
+	cell.Set(tabDecision, decisionRowKey(e.id), &decisionRow{Stage: stage, Key: key}, expires)
+	if !c.open.decision.noted(shard) { // later ones of the bucket expire later
+		r := c.registerOf(cell, shard, idDecision, bucket)
+		r.expireAt(expires, tabDecision.Lifetime)
+		r.close(c)
+	}
+}
+
+// hourOf is an hour of log time as decision ids name it.
+func (c *Core) hourOf(t state.Time) string {
+	if hour := t / state.Hour; hour != c.hour || c.hourName == "" {
+		c.hour, c.hourName = hour, strconv.FormatInt(int64(hour), 16)
+	}
+	return c.hourName
 }
 
 // put numbers a record and keeps it until it is acknowledged.
 func (c *Core) put(shard state.Shard, r *operators.Record) {
-	cell, h := c.outboxCell(shard), c.outboxHead(shard)
+	h := c.changeOutbox(shard)
 	c.group.Position++
 	r.Shard, r.Outbox, r.Position, r.Time = uint64(shard), h.Next, c.group.Position, c.group.LogTime
 	h.Next++
-	cell.Set(tabOutbox, number8(r.Outbox), r, 0)
-	cell.Set(tabOutHead, "", &h, 0)
+	c.outboxCell(shard).Set(tabOutbox, number8(r.Outbox), r, 0)
 	c.outboxRecords++
 	c.outboxBytes += outboxBytes(r)
 	c.out.Records = append(c.out.Records, r)
@@ -111,7 +146,7 @@ func newPayload(plan *topology.Plan, r *operators.Record) state.Visitable {
 // applyAck trims an outbox up to what is known to be in Kafka.
 func (c *Core) applyAck(a *Ack) {
 	shard := state.Shard(a.Shard)
-	cell, h := c.outboxCell(shard), c.outboxHead(shard)
+	cell, h := c.outboxCell(shard), &c.outboxes[shard].head
 	if a.Through >= h.Next {
 		c.breach("ack_beyond_outbox")
 		return
@@ -124,14 +159,14 @@ func (c *Core) applyAck(a *Ack) {
 		cell.Delete(tabOutbox, number8(a.Through+1))
 	}
 	for n := h.Acked + 1; n <= a.Through; n++ {
-		if row := cell.Get(tabOutbox, number8(n)); row != nil {
+		key := number8(n)
+		if row := cell.Get(tabOutbox, key); row != nil {
 			c.outboxRecords--
 			c.outboxBytes -= outboxBytes(row)
-			cell.Delete(tabOutbox, number8(n))
+			cell.Delete(tabOutbox, key)
 		}
 	}
-	h.Acked = a.Through
-	cell.Set(tabOutHead, "", &h, 0)
+	c.changeOutbox(shard).Acked = a.Through
 	c.out.Trimmed = append(c.out.Trimmed, *a)
 }
 
@@ -151,7 +186,7 @@ func (c *Core) conflate(sink *topology.SinkLink, e *effect) {
 }
 
 func (c *Core) conflateCell(shard state.Shard) state.Cell {
-	return c.store.Cell(state.CellID{Shard: shard, Stage: idConflate})
+	return c.open.conflate.at(c, shard, idConflate, "")
 }
 
 func (c *Core) loadConflated(shard state.Shard) {
@@ -184,29 +219,38 @@ func (c *Core) flushConflated() {
 	}
 }
 
+// conflated is a record that is being flushed.
+type conflated struct {
+	row    string
+	latest *conflateRow
+}
+
 // flushShard flushes up to limit records of a shard and reports whether any are
 // left.
 func (c *Core) flushShard(shard state.Shard, limit int) (flushed int, more bool) {
 	cell := c.conflateCell(shard)
 	limit = min(limit, cell.Count(tabConflate))
-	rows := make([]string, 0, limit)
-	latest := make([]*conflateRow, 0, limit)
+	flushing := c.flushing[:0]
 	cell.Scan(tabConflate, "", "", func(row string, v state.Visitable) bool {
-		rows, latest = append(rows, row), append(latest, v.(*conflateRow))
-		return len(rows) < limit
+		flushing = append(flushing, conflated{row, v.(*conflateRow)})
+		return len(flushing) < limit
 	})
-	for i, l := range latest {
-		cell.Delete(tabConflate, rows[i])
+	c.flushing = flushing
+	for i := range flushing {
+		l := flushing[i].latest
+		cell.Delete(tabConflate, flushing[i].row)
 		stage := c.stages[state.StageID(l.Stage)]
 		if stage == nil {
 			continue // the stage is gone from the topology, and its topic with it
 		}
 		r := *c.decodeRecord(&l.Record) // after a restart it is bytes
-		owner := c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: l.Key})
-		r.Number, r.ID = c.nextNumber(owner, stage, shard, l.Key, r.Topic, r.Key)
+		owner := c.registerOf(c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: l.Key}), shard, stage.ID, l.Key)
+		r.Number, r.ID = c.nextNumber(owner, stage, r.Topic, r.Key)
+		owner.close(c)
 		c.put(shard, &r)
 	}
-	return len(latest), cell.Count(tabConflate) > 0
+	clear(flushing)
+	return len(flushing), cell.Count(tabConflate) > 0
 }
 
 // FindDecision says which stage and key made a decision. It is good for
@@ -216,12 +260,16 @@ func (c *Core) FindDecision(id string) (stage, key string, ok bool) {
 	if !ok || int(shard) >= c.cfg.Shards || c.groupOf(shard) != c.cfg.Group {
 		return "", "", false
 	}
-	row, ok := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket}).Get(tabDecision, id).(*decisionRow)
+	row, ok := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket}).Get(tabDecision, decisionRowKey(id)).(*decisionRow)
 	if !ok {
 		return "", "", false
 	}
 	return row.Stage, row.Key, true
 }
+
+// decisionRowKey is what of a decision id the index's cell does not say already:
+// the hash.
+func decisionRowKey(id string) string { return id[12:] }
 
 // ParseDecisionID reads from a decision id in which shard it was made, and in
 // which hour of log time (in hex).

@@ -62,9 +62,12 @@ func (c *Core) reply(r Reply) { c.out.Replies = append(c.out.Replies, r) }
 // (source, id) and its outcome counted, once.
 func (c *Core) primary(input *topology.Input, shard state.Shard, m *Message) {
 	stage := c.plan.Stage(input.Port.Stage)
-	cell := c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: m.Key})
-	seen := seenKey(m.Cause.Source, m.Cause.ID)
-	if !input.Idempotent {
+	// The answer to a command is kept by its id, whatever the operator knows.
+	checked, seen := !input.Idempotent || m.Cause.Topic == "", ""
+	var cell state.Cell
+	if checked {
+		cell = c.store.Cell(state.CellID{Shard: shard, Stage: stage.ID, Key: m.Key})
+		seen = seenKey(m.Cause.Source, m.Cause.ID)
 		if row, ok := cell.Get(tabSeen, seen).(*seenRow); ok && !planted.Is("core: duplicate not recognised") {
 			c.duplicate(m, row.Answer)
 			return
@@ -90,14 +93,14 @@ func (c *Core) primary(input *topology.Input, shard state.Shard, m *Message) {
 		}
 		return
 	}
-	if !input.Idempotent {
+	if checked {
 		c.remember(cell, stage, shard, m.Key, seen)
 	}
 	c.outcomes(m.TopicID, &m.Cause).Applied++
 	if m.Cause.Topic == "" {
 		c.reply(Reply{Source: m.Cause.Source, ID: m.Cause.ID, Outcome: OutcomeApplied})
 	}
-	c.run()
+	c.run(m)
 }
 
 // remember keeps (source, id); an answer that the call itself gave is kept.
@@ -108,7 +111,9 @@ func (c *Core) remember(cell state.Cell, stage *topology.Stage, shard state.Shar
 	}
 	expires := c.group.LogTime + seenLifetime
 	cell.Set(tabSeen, seen, row, expires)
-	c.expireLater(cell, stage.ID, shard, key, expires, seenLifetime)
+	r := c.registerOf(cell, shard, stage.ID, key)
+	r.expireAt(expires, seenLifetime)
+	r.close(c)
 }
 
 // duplicate counts an event that was applied before, and answers a command

@@ -5,13 +5,40 @@ import (
 
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
+	"anabranch.dev/topology"
 )
 
-// queued is a local message waiting for its turn.
+// queued is a local message waiting for its turn. Its cause and times are those
+// of the message at hand.
 type queued struct {
-	in    *operators.InPort
-	shard state.Shard
-	m     Message
+	to      *inlet
+	shard   state.Shard
+	key     string
+	depth   uint64
+	payload state.Visitable
+}
+
+// outlet is what the plan says of an output port.
+type outlet struct {
+	sink    *topology.SinkLink
+	targets []inlet
+	cause   bool // what goes out is one cause more: no request, no answer
+}
+
+// inlet is an input port and its stage.
+type inlet struct {
+	port  *operators.InPort
+	stage *topology.Stage
+}
+
+// outletOf looks an output port up.
+func (c *Core) outletOf(out *operators.OutPort) *outlet {
+	o := &outlet{sink: c.plan.SinkOf(out), cause: !c.answers[out]}
+	for _, in := range c.plan.Targets(out) {
+		o.targets = append(o.targets, inlet{in, c.plan.Stage(in.Stage)})
+		o.cause = o.cause && in.Refuse == nil
+	}
+	return o
 }
 
 // local says whether a message goes straight to its target: the target is in
@@ -21,41 +48,48 @@ func (c *Core) local(from, to state.Shard) bool {
 	return c.groupOf(to) == c.cfg.Group && (len(c.laneDepth) == 0 || c.laneDepth[lanePair{from, to}] == 0)
 }
 
-// send takes a message to its target: the local queue or a lane.
-func (c *Core) send(from state.Shard, in *operators.InPort, m Message) {
-	to := c.shardOf(m.Key)
-	if c.local(from, to) {
-		c.queue = append(c.queue, queued{in: in, shard: to, m: m})
+// send takes what a message has caused to its target: the local queue or a lane.
+func (c *Core) send(from state.Shard, cause *Message, to *inlet, key string, depth uint64, payload state.Visitable) {
+	shard := c.shardOf(key)
+	if c.local(from, shard) {
+		c.queue = append(c.queue, queued{to: to, shard: shard, key: key, depth: depth, payload: payload})
 		return
 	}
-	c.toLane(from, to, &m)
+	c.toLane(from, shard, &Message{Port: uint64(to.port.ID), Key: key, Time: cause.Time, Depth: depth, Cause: cause.Cause,
+		TopicID: cause.TopicID, Payload: state.Nested{Value: payload}})
 }
 
-// run runs queued messages, first in first out, until none is left.
-func (c *Core) run() {
+// run runs what a message has caused here, first in first out, until nothing is
+// left.
+func (c *Core) run(cause *Message) {
+	if len(c.queue) == 0 {
+		return
+	}
+	m := &c.derivedMessage
+	*m = Message{Time: cause.Time, Cause: cause.Cause, TopicID: cause.TopicID}
 	for i := 0; i < len(c.queue); i++ {
-		q := &c.queue[i]
 		c.calls++
 		if c.calls > maxCalls {
 			c.haltWith("too_many_calls")
 		}
-		// The queue may grow and move while the call runs: q must not be
-		// used after it.
-		in, shard, m := q.in, q.shard, q.m
-		q.m = Message{}
-		c.derived(in, shard, &m)
+		// The queue may grow and move while the call runs.
+		q := c.queue[i]
+		c.queue[i] = queued{}
+		m.Port, m.Key, m.Depth, m.Payload = uint64(q.to.port.ID), q.key, q.depth, state.Nested{Value: q.payload}
+		c.derived(q.to, q.shard, m)
 	}
 	c.queue = c.queue[:0]
+	*m = Message{}
 }
 
 // derived delivers a message of an operator to another.
-func (c *Core) derived(in *operators.InPort, shard state.Shard, m *Message) {
-	stage := c.plan.Stage(in.Stage)
+func (c *Core) derived(to *inlet, shard state.Shard, m *Message) {
+	in := to.port
 	if !c.decode(&m.Payload, in.New) {
 		c.failedDerived(in, shard, m, "payload_undecodable")
 		return
 	}
-	err := c.invoke(stage, shard, m.Key, m, func() error { return in.Handle(&c.call, m.Payload.Value) })
+	err := c.invoke(to.stage, shard, m.Key, m, func() error { return in.Handle(&c.call, m.Payload.Value) })
 	if err != nil && !errors.Is(err, operators.ErrDuplicate) {
 		c.failedDerived(in, shard, m, operators.CodeOf(err))
 	}
@@ -77,9 +111,9 @@ func (c *Core) failedDerived(in *operators.InPort, shard state.Shard, m *Message
 		return
 	}
 	out, key, answer := in.Refuse(m.Payload.Value, code)
-	for _, to := range c.plan.Targets(out) {
-		c.send(shard, to, Message{Port: uint64(to.ID), Key: key, Time: m.Time, Depth: m.Depth, Cause: m.Cause,
-			TopicID: m.TopicID, Payload: state.Nested{Value: answer}})
+	outlet := c.outlets[out]
+	for i := range outlet.targets {
+		c.send(shard, m, &outlet.targets[i], key, m.Depth, answer)
 	}
 }
 
@@ -96,8 +130,8 @@ func (c *Core) message(shard state.Shard, m *Message) {
 			Cause: m.Cause, TopicID: m.TopicID, External: m.Cause.Topic != ""})
 	case KindEvent:
 		if in := c.plan.In(uint32(m.Port)); in != nil {
-			c.derived(in, shard, m)
-			c.run()
+			c.derived(&inlet{in, c.plan.Stage(in.Stage)}, shard, m)
+			c.run(m)
 			return
 		}
 		c.deadLetter(shard, &operators.DeadLetter{Code: operators.CodeUnknownType, Stage: "lane", Key: m.Key,

@@ -66,7 +66,8 @@ var (
 	tabSeen   = lasting(table[seenRow]("!cell", "seen"), seenLifetime)
 	tabNumber = lasting(table[numberRow]("!cell", "number"), numberLifetime)
 	tabTimer  = table[timerRow]("!cell", "timer")
-	tabExpiry = table[timerRow]("!cell", "expiry")
+
+	tabRegister = table[registerRow]("!cell", "register")
 )
 
 func outboxTable(t *state.Table) *state.Table {
@@ -84,7 +85,7 @@ func lasting(t *state.Table, d state.Time) *state.Table {
 func Tables(plan *topology.Plan) []*state.Table {
 	return slices.Concat(plan.Tables(), []*state.Table{
 		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
-		tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabExpiry,
+		tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabRegister,
 	})
 }
 
@@ -143,15 +144,12 @@ type laneInRow struct {
 	Last        uint64 `v:"last"`
 }
 
-// dueRow is a timer in the shard's index, ordered by due time.
+// dueRow is a timer in the shard's index, or a cell whose register is to be
+// looked at; its key says which and when. The cause is that of the call that set
+// the timer: what it does has that cause too.
 type dueRow struct {
-	Stage uint64 `v:"stage"`
-	Port  uint64 `v:"port"` // 0: expiry of the cell's rows
-	Key   string `v:"key"`
-	ID    string `v:"id"`
-	// Cause of the call that set it: what the timer does has that cause too.
-	Cause   operators.Cause `v:"cause"`
-	TopicID string          `v:"topic_id"`
+	Cause   *operators.Cause `v:"cause"`
+	TopicID string           `v:"topic_id"`
 }
 
 // timerRow is a timer in its own cell, so that it can be found by its id.

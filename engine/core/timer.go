@@ -1,14 +1,20 @@
 package core
 
 import (
+	"bytes"
 	"encoding/binary"
-	"sort"
 
-	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 	"anabranch.dev/topology"
 )
+
+// Timers by log time stand in the register of their cell, which the shard's
+// index names once, at the earliest of them and of the cell's expiry. Timers
+// that a register has no room for, and timers by event time, have a row of
+// their own in the cell and one in the index. The index is brought up to date
+// before timers fire, so that a timer that is set and cleared by one message
+// never gets there.
 
 // portExpiry is the port of the core's own timer, which looks at a cell's
 // expired rows; ids of operators' timers are hashes.
@@ -24,19 +30,74 @@ type timerAt struct {
 }
 
 func (t *timerAt) ownKey() string {
-	var b [4]byte
-	binary.BigEndian.PutUint32(b[:], t.port)
-	return string(b[:]) + t.id
+	b := make([]byte, 0, 4+len(t.id))
+	return string(append(binary.BigEndian.AppendUint32(b, t.port), t.id...))
 }
 
-// dueKey is the timer's row in its shard's index: by due time first.
+// dueKey is a row in a shard's index: by due time first. A cell whose register
+// is to be looked at has port and id 0.
 func (t *timerAt) dueKey(due state.Time) string {
-	b := make([]byte, 0, 16+len(t.key)+1+len(t.id))
+	b := make([]byte, 0, 128)
 	b = binary.BigEndian.AppendUint64(b, uint64(due))
 	b = binary.BigEndian.AppendUint32(b, uint32(t.stage))
 	b = binary.BigEndian.AppendUint32(b, t.port)
 	b = append(append(append(b, t.key...), 0), t.id...)
 	return string(b)
+}
+
+// parseDue undoes dueKey.
+func parseDue(shard state.Shard, row string) (at timerAt, due state.Time) {
+	b := []byte(row)
+	cut := 16 + bytes.IndexByte(b[16:], 0)
+	return timerAt{shard: shard, stage: state.StageID(binary.BigEndian.Uint32(b[8:])), port: binary.BigEndian.Uint32(b[12:]),
+		key: row[16:cut], id: row[cut+1:]}, dueOf(row)
+}
+
+func dueOf(row string) state.Time { return state.Time(binary.BigEndian.Uint64([]byte(row[:8]))) }
+
+// wake says where a cell whose register has changed stands in its shard's
+// index; it may have to move.
+type wake struct {
+	timerAt
+	cell state.Cell
+	was  state.Time
+}
+
+// wakeLater remembers to bring a cell's place in the index up to date.
+func (c *Core) wakeLater(cell state.Cell, at timerAt, was state.Time) {
+	for i := len(c.wakes) - 1; i >= 0; i-- {
+		if c.wakes[i].timerAt == at {
+			return
+		}
+	}
+	c.wakes = append(c.wakes, wake{at, cell, was})
+}
+
+// noCause is the value of an index row that names a cell.
+var noCause = &dueRow{}
+
+// settleWakes brings the index up to date.
+func (c *Core) settleWakes() {
+	for i := range c.wakes {
+		w := &c.wakes[i]
+		row, _ := w.cell.Get(tabRegister, "").(*registerRow)
+		next := row.next()
+		if next != 0 {
+			c.dues.lower(w.shard, "", next)
+		}
+		if next == w.was {
+			continue
+		}
+		index := c.dueCell(w.shard, "")
+		if w.was != 0 {
+			index.Delete(tabDue, w.dueKey(w.was))
+		}
+		if next != 0 {
+			index.Set(tabDue, w.dueKey(next), noCause, 0)
+		}
+	}
+	clear(c.wakes)
+	c.wakes = c.wakes[:0]
 }
 
 // dueIndex holds, per index cell, a lower bound of the earliest timer, so that
@@ -99,9 +160,10 @@ func (c *Core) NextTimer() state.Time {
 	return c.dues.first
 }
 
-func dueOf(row string) state.Time { return state.Time(binary.BigEndian.Uint64([]byte(row[:8]))) }
-
 func (c *Core) dueCell(shard state.Shard, index string) state.Cell {
+	if index == "" {
+		return c.open.due.at(c, shard, idTimer, "")
+	}
 	return c.store.Cell(state.CellID{Shard: shard, Stage: idTimer, Key: index})
 }
 
@@ -113,199 +175,43 @@ func (c *Core) indexName(stage state.StageID, clock operators.Clock) string {
 	return ""
 }
 
-func (c *Core) setTimer(cell state.Cell, at timerAt, clock operators.Clock, due state.Time, m *Message) {
-	c.clearTimer(cell, at, clock)
+// setTimer sets a timer of the register's cell, replacing an earlier one.
+func (c *Core) setTimer(r *register, port *operators.TimerPort, id string, due state.Time, m *Message) {
 	due = max(due, 1)
-	index := c.indexName(at.stage, clock)
-	cell.Set(tabTimer, at.ownKey(), &timerRow{Due: due}, 0)
-	c.dueCell(at.shard, index).Set(tabDue, at.dueKey(due),
-		&dueRow{Stage: uint64(at.stage), Port: uint64(at.port), Key: at.key, ID: at.id, Cause: m.Cause, TopicID: m.TopicID}, 0)
-	c.dues.lower(at.shard, index, due)
-}
-
-func (c *Core) clearTimer(cell state.Cell, at timerAt, clock operators.Clock) {
-	row, ok := cell.Get(tabTimer, at.ownKey()).(*timerRow)
-	if !ok {
+	at := timerAt{shard: r.shard, stage: r.stage, port: port.ID, key: r.key, id: id}
+	c.clearTimerRow(r, &at, port.Clock)
+	if port.Clock == operators.LogClock &&
+		r.put(registerTimer{Port: uint64(port.ID), ID: id, Due: due, Cause: m.Cause, TopicID: m.TopicID}) {
 		return
 	}
-	cell.Delete(tabTimer, at.ownKey())
-	c.dueCell(at.shard, c.indexName(at.stage, clock)).Delete(tabDue, at.dueKey(row.Due))
+	index, cause := c.indexName(r.stage, port.Clock), m.Cause
+	r.row.Others++
+	r.changed = true
+	r.cell.Set(tabTimer, at.ownKey(), &timerRow{Due: due}, 0)
+	c.dueCell(r.shard, index).Set(tabDue, at.dueKey(due), &dueRow{Cause: &cause, TopicID: m.TopicID}, 0)
+	c.dues.lower(r.shard, index, due)
 }
 
-// dueTimer is one timer of a pass.
-type dueTimer struct {
-	due   state.Time
-	index string
-	row   string // in the index
-	at    timerAt
-	set   *dueRow
-}
-
-// timersDue reports whether a pass would do anything now.
-func (c *Core) timersDue() bool {
-	return c.anyDue() || c.group.Conflate != 0 && c.group.Conflate <= c.group.LogTime
-}
-
-// fireTimers fires all due timers in (due, shard, key) order. Timers set while
-// it runs fire before the next message.
-func (c *Core) fireTimers() {
-	if c.anyDue() {
-		for _, t := range c.collectDue() {
-			c.fire(&t)
-		}
-	}
-	if c.group.Conflate != 0 && c.group.Conflate <= c.group.LogTime {
-		c.flushConflated()
-	}
-}
-
-func (c *Core) anyDue() bool {
-	if c.dues.first != 0 && c.dues.first <= c.group.LogTime {
-		return true
-	}
-	for _, s := range c.dues.stages {
-		if b := c.dues.byEvent[s.Name]; b != 0 && b <= c.marks.of(c, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// collectDue lists what is due now and tightens the bounds.
-func (c *Core) collectDue() []dueTimer {
-	var due []dueTimer
-	d, now := &c.dues, c.group.LogTime
-	if d.first != 0 && d.first <= now {
-		d.first = 0
-		c.eachShard(func(shard state.Shard) {
-			if b := d.bounds[shard]; b != 0 && b <= now {
-				d.bounds[shard] = 0
-				due = c.scanDue(due, shard, "", now)
-			}
-			if b := d.bounds[shard]; b != 0 && (d.first == 0 || b < d.first) {
-				d.first = b
-			}
-		})
-	}
-	for _, s := range d.stages {
-		mark := c.marks.of(c, s)
-		if b := d.byEvent[s.Name]; b == 0 || b > mark {
-			continue
-		}
-		delete(d.byEvent, s.Name)
-		c.eachShard(func(shard state.Shard) { due = c.scanDue(due, shard, s.Name, mark) })
-	}
-	if planted.MapOrder("core: timers fire in map order", due) {
-		return due
-	}
-	sort.SliceStable(due, func(i, j int) bool {
-		a, b := &due[i], &due[j]
-		if a.due != b.due {
-			return a.due < b.due
-		}
-		if a.at.shard != b.at.shard {
-			return a.at.shard < b.at.shard
-		}
-		return a.row < b.row
-	})
-	return due
-}
-
-// scanDue appends an index cell's due timers and bounds the rest.
-func (c *Core) scanDue(due []dueTimer, shard state.Shard, index string, now state.Time) []dueTimer {
-	c.dueCell(shard, index).Scan(tabDue, "", "", func(row string, v state.Visitable) bool {
-		at := dueOf(row)
-		if at > now {
-			c.dues.lower(shard, index, at)
-			return false
-		}
-		r := v.(*dueRow)
-		due = append(due, dueTimer{due: at, index: index, row: row, set: r, at: timerAt{shard: shard,
-			stage: state.StageID(r.Stage), port: uint32(r.Port), key: r.Key, id: r.ID}})
-		return true
-	})
-	return due
-}
-
-// fire consumes one timer and makes its call, unless it was cleared or moved
-// since the pass began.
-func (c *Core) fire(t *dueTimer) {
-	index := c.dueCell(t.at.shard, t.index)
-	if index.Get(tabDue, t.row) == nil {
+func (c *Core) clearTimer(r *register, port *operators.TimerPort, id string) {
+	if port.Clock == operators.LogClock && r.take(port.ID, id) {
 		return
 	}
-	skip := c.begin()
-	if !planted.Is("core: timer fires twice") || c.ordinal%8 != 0 {
-		index.Delete(tabDue, t.row)
-	}
-	cell := c.store.Cell(state.CellID{Shard: t.at.shard, Stage: t.at.stage, Key: t.at.key})
-	if t.at.port == portExpiry {
-		c.expire(cell, &t.at)
+	c.clearTimerRow(r, &timerAt{shard: r.shard, stage: r.stage, port: port.ID, key: r.key, id: id}, port.Clock)
+}
+
+// clearTimerRow clears a timer that has a row of its own.
+func (c *Core) clearTimerRow(r *register, at *timerAt, clock operators.Clock) {
+	if r.load(); r.row.Others == 0 {
 		return
 	}
-	cell.Delete(tabTimer, t.at.ownKey())
-	port := c.plan.Timer(t.at.port)
-	code := operators.CodeUnknownType
-	switch {
-	case skip:
-		code = operators.CodeSkipped
-	case port != nil:
-		c.calls++
-		err := c.callTimer(t, port)
-		if err == nil {
-			c.run()
-			return
-		}
-		code = operators.CodeOf(err)
+	if row, ok := r.cell.Get(tabTimer, at.ownKey()).(*timerRow); ok {
+		c.deleteTimerRow(r, at, c.indexName(at.stage, clock), row.Due)
 	}
-	c.failedTimer(t, port, code)
-	c.run()
 }
 
-// callTimer makes a timer's call.
-func (c *Core) callTimer(t *dueTimer, port *operators.TimerPort) error {
-	m := &Message{Port: uint64(t.at.port), Key: t.at.key, Time: t.due, Cause: t.set.Cause, TopicID: t.set.TopicID}
-	return c.invoke(c.plan.Stage(port.Stage), t.at.shard, t.at.key, m, func() error { return port.Fire(&c.call, t.at.id) })
-}
-
-// failedTimer dead-letters a timer whose call failed; the timer is consumed.
-func (c *Core) failedTimer(t *dueTimer, port *operators.TimerPort, code string) {
-	d := &operators.DeadLetter{Code: code, Stage: "timer", Key: t.at.key, Port: uint64(t.at.port), Cause: t.set.Cause, TopicID: t.set.TopicID,
-		Fields: []operators.Field{{Name: timerField, Value: t.at.id}}}
-	if port != nil {
-		d.Stage, d.Type = port.Stage, timerType+port.Name
-	}
-	c.deadLetter(t.at.shard, d)
-}
-
-// expireLater makes sure that a cell is looked at once a row of it has expired,
-// late by at most an [state.ExpiryGrain] or a 32nd of the row's lifetime.
-func (c *Core) expireLater(cell state.Cell, stage state.StageID, shard state.Shard, key string, expires, lifetime state.Time) {
-	grain := max(state.ExpiryGrain, lifetime/32)
-	due := (expires/grain + 1) * grain
-	row, ok := cell.Get(tabExpiry, "").(*timerRow)
-	if ok && row.Due <= due {
-		return
-	}
-	at := timerAt{shard: shard, stage: stage, port: portExpiry, key: key}
-	index := c.dueCell(shard, "")
-	if ok {
-		index.Delete(tabDue, at.dueKey(row.Due))
-	}
-	cell.Set(tabExpiry, "", &timerRow{Due: due}, 0)
-	index.Set(tabDue, at.dueKey(due), &dueRow{Stage: uint64(stage), Port: portExpiry, Key: key}, 0)
-	c.dues.lower(shard, "", due)
-}
-
-// expireMax is how many expired rows of a table go in one call.
-const expireMax = 1000
-
-// expire deletes a cell's expired rows and looks again when the next expire.
-func (c *Core) expire(cell state.Cell, at *timerAt) {
-	cell.Delete(tabExpiry, "")
-	for _, t := range c.lifetimes[at.stage] {
-		if left := cell.Expire(t, c.group.LogTime, expireMax); left != 0 {
-			c.expireLater(cell, at.stage, at.shard, at.key, left, t.Lifetime)
-		}
-	}
+func (c *Core) deleteTimerRow(r *register, at *timerAt, index string, due state.Time) {
+	r.row.Others--
+	r.changed = true
+	r.cell.Delete(tabTimer, at.ownKey())
+	c.dueCell(at.shard, index).Delete(tabDue, at.dueKey(due))
 }

@@ -114,6 +114,30 @@ func (x *Halt) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *registerRow) Visit(v state.Visitor) {
+	v.Time("expiry", &x.Expiry)
+	state.VisitStructs(v, "timers", &x.Timers)
+	v.Uint("others", &x.Others)
+	state.VisitStructs(v, "numbers", &x.Numbers)
+}
+
+// Visit lists the fields of x.
+func (x *registerTimer) Visit(v state.Visitor) {
+	v.Uint("port", &x.Port)
+	v.String("id", &x.ID)
+	v.Time("due", &x.Due)
+	state.VisitStruct(v, "cause", &x.Cause)
+	v.String("topic_id", &x.TopicID)
+}
+
+// Visit lists the fields of x.
+func (x *ownNumber) Visit(v state.Visitor) {
+	v.String("topic", &x.Topic)
+	v.Uint("last", &x.Last)
+	v.Time("expires", &x.Expires)
+}
+
+// Visit lists the fields of x.
 func (x *positionRow) Visit(v state.Visitor) {
 	state.VisitStruct(v, "partition", &x.Partition)
 	v.Int("next", &x.Next)
@@ -169,11 +193,7 @@ func (x *laneInRow) Visit(v state.Visitor) {
 
 // Visit lists the fields of x.
 func (x *dueRow) Visit(v state.Visitor) {
-	v.Uint("stage", &x.Stage)
-	v.Uint("port", &x.Port)
-	v.String("key", &x.Key)
-	v.String("id", &x.ID)
-	state.VisitStruct(v, "cause", &x.Cause)
+	state.VisitOptional(v, "cause", &x.Cause)
 	v.String("topic_id", &x.TopicID)
 }
 

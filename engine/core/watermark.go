@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strconv"
 
 	"anabranch.dev/state"
@@ -131,7 +132,9 @@ func (w *watermarks) live(c *Core, topic string) state.Time {
 func (w *watermarks) keep(c *Core, topic string) {
 	if mark := w.live(c, topic); mark > w.own[topic] {
 		w.own[topic] = mark
-		w.dirty = append(w.dirty, topic)
+		if !slices.Contains(w.dirty, topic) {
+			w.dirty = append(w.dirty, topic)
+		}
 	}
 }
 

@@ -19,6 +19,7 @@ type Limits struct {
 	OutboxBytes    int64      // the same in bytes: 64 MiB
 	BatchRecords   int        // records per transaction: 2,000
 	BatchBytes     int        // the same in bytes: 1 MiB
+	AckWithin      state.Time // an acknowledgement waits so long for an entry to go along with: 10 ms
 	IdleAfter      state.Time // answered at its end for this long: 5 s
 	HeartbeatEvery state.Time // 1 s
 	RetryAfter     state.Time // pause before delivery opens the sink again: 100 ms, doubled up to RetryMax
@@ -35,6 +36,7 @@ func (l Limits) withDefaults() Limits {
 	l.OutboxBytes = cmp.Or(l.OutboxBytes, 64<<20)
 	l.BatchRecords = cmp.Or(l.BatchRecords, 2_000)
 	l.BatchBytes = cmp.Or(l.BatchBytes, 1<<20)
+	l.AckWithin = cmp.Or(l.AckWithin, 10*state.Millisecond)
 	l.IdleAfter = cmp.Or(l.IdleAfter, 5*state.Second)
 	l.HeartbeatEvery = cmp.Or(l.HeartbeatEvery, state.Second)
 	l.RetryAfter = cmp.Or(l.RetryAfter, 100*state.Millisecond)

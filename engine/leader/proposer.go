@@ -23,6 +23,7 @@ type Proposer struct {
 	clock  logClock
 
 	acks     []core.Ack
+	ackBy    state.Time // when those waiting go into an entry of their own; 0 if not known yet
 	laneAcks []core.LaneAck
 	controls []*core.Control
 	lanes    queue[*core.Lane]
@@ -87,15 +88,19 @@ func (p *Proposer) Next(now state.Time) *core.Entry {
 	if n := len(p.flight); p.deposed || n >= p.limits.InFlight || n > 0 && p.waiting() < p.limits.EntryBytes {
 		return nil
 	}
+	if len(p.acks) > 0 && p.ackBy == 0 {
+		p.ackBy = now + p.limits.AckWithin
+	}
 	e := &core.Entry{Level: core.Level}
 	if !p.replay {
 		e.Time = p.clock.stamp(now)
 	}
 	p.gather(e, now)
 	tick := !p.replay && p.nextTimer != 0 && p.nextTimer <= e.Time && len(p.flight) == 0
-	if len(e.Items) == 0 && !p.barrier && !tick {
+	if len(e.Items) == 0 && !p.barrier && !tick && !p.acksDue(now) {
 		return nil
 	}
+	p.gatherAcks(e)
 	if p.barrier {
 		p.barrier, p.proof = false, e
 	}
@@ -117,16 +122,13 @@ func (p *Proposer) waiting() int {
 
 // gather fills an entry.
 func (p *Proposer) gather(e *core.Entry, now state.Time) {
-	for _, a := range p.acks {
-		e.Items = append(e.Items, core.Item{Ack: &a})
-	}
 	for _, a := range p.laneAcks {
 		e.Items = append(e.Items, core.Item{LaneAck: &a})
 	}
 	for _, c := range p.controls {
 		e.Items = append(e.Items, core.Item{Control: c})
 	}
-	p.acks, p.laneAcks, p.controls = nil, nil, nil
+	p.laneAcks, p.controls = nil, nil
 	p.inputs(e, now)
 
 	p.odd = !p.odd
@@ -143,6 +145,25 @@ func (p *Proposer) gather(e *core.Entry, now state.Time) {
 		p.ranges(e, left, left == p.limits.EntryBytes)
 	}
 }
+
+// acksDue reports whether the acknowledgements that wait are worth an entry of
+// their own. They only trim the outbox, so they can wait a little for an entry
+// that is proposed anyway: an entry of their own for each transaction would be
+// as many as all others.
+func (p *Proposer) acksDue(now state.Time) bool {
+	return len(p.acks) > 0 && (now >= p.ackBy || p.Pressed())
+}
+
+func (p *Proposer) gatherAcks(e *core.Entry) {
+	acks := make([]core.Item, len(p.acks), len(p.acks)+len(e.Items))
+	for i := range p.acks {
+		acks[i] = core.Item{Ack: &p.acks[i]}
+	}
+	e.Items, p.acks, p.ackBy = append(acks, e.Items...), nil, 0
+}
+
+// Flush has the acknowledgements that wait go into the next entry, even alone.
+func (p *Proposer) Flush() { p.barrier = p.barrier || len(p.acks) > 0 }
 
 func (p *Proposer) ranges(e *core.Entry, budget int, alone bool) (bytes int) {
 	if p.Pressed() {
@@ -286,6 +307,11 @@ func (p *Proposer) wakeAt(now state.Time) state.Time {
 	}
 	if len(p.intake.sources) > 0 {
 		at = max(p.heartbeat, now)
+	}
+	if len(p.acks) > 0 {
+		if due := max(p.ackBy, now); at == 0 || due < at {
+			at = due
+		}
 	}
 	if p.replay || p.nextTimer == 0 {
 		return at

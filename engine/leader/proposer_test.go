@@ -89,6 +89,36 @@ func TestProposerTick(t *testing.T) {
 	}
 }
 
+// Acknowledgements go along with an entry, and make one of their own only when
+// none comes for a while, when the outbox is too full, or at the end.
+func TestProposerAcksGoAlong(t *testing.T) {
+	ten := newTestTenure(nil)
+	p := ten.Proposer
+	ack := func() { p.acks = append(p.acks, core.Ack{Shard: 1, Through: 2}) }
+	ack()
+	if e := p.Next(sec(1)); e != nil {
+		t.Errorf("entry for an acknowledgement at once = %v; want nothing", show(e))
+	}
+	at := ten.WakeAt(sec(1))
+	if at <= sec(1) || at > sec(1.1) {
+		t.Errorf("WakeAt = %v; want it soon, but not now", at)
+	}
+	expect(t, "entry when it is due", p.Next(at), "ack 1 through 2 progress 0")
+	apply(ten, at)
+	ack()
+	p.Command(command("c"))
+	expect(t, "entry of another thing", p.Next(at), "ack 1 through 2 progress 0; command c")
+	apply(ten, at)
+	ack()
+	p.Flush()
+	expect(t, "entry at the end", p.Next(at), "ack 1 through 2 progress 0")
+	apply(ten, at)
+	p.Flush()
+	if e := p.Next(at); e != nil {
+		t.Errorf("entry without anything = %v; want nothing", show(e))
+	}
+}
+
 // Above the outbox's limit only external input stops.
 func TestProposerPressure(t *testing.T) {
 	ten := newTestTenure(func(cfg *Config, _ *Start) { cfg.Limits = Limits{OutboxRecords: 10} })

@@ -96,20 +96,19 @@ func (o *Operator) apply(c operators.Context, head *Head, p *Parked) error {
 		head.Expiry = 0
 		o.expiryTimer.Clear(c, timerExpiry)
 	}
-	o.heads.Set(c, rowHead, *head)
+	o.save(c, head)
 	return nil
 }
 
 // wanted are the lines an event names, or all of the order's, in row order, and
 // what it says of each. The event's quantity is 0 where it means all that is
 // left; its price is the order's where it names none.
-func (o *Operator) wanted(c operators.Context, p *Parked) (lines []Line, said []event.Line, err error) {
+func (o *Operator) wanted(c operators.Context, head *Head, p *Parked) (lines []Line, said []event.Line, err error) {
 	if len(p.Lines) == 0 {
-		o.lines.Scan(c, "", func(_ string, l *Line) bool {
+		for _, l := range o.listLines(nil, c, head) {
 			lines = append(lines, *l)
 			said = append(said, event.Line{Line: l.Line, SKU: l.SKU, UnitPrice: l.UnitPrice})
-			return true
-		})
+		}
 		return lines, said, nil
 	}
 	if err := document.CheckLines(p.Lines, 0); err != nil {
@@ -118,7 +117,7 @@ func (o *Operator) wanted(c operators.Context, p *Parked) (lines []Line, said []
 	said = slices.Clone(p.Lines)
 	slices.SortFunc(said, func(a, b event.Line) int { return cmpInt(a.Line, b.Line) })
 	for i := range said {
-		l, known := o.lines.Get(c, lineRow(said[i].Line))
+		l, known := o.line(c, head, said[i].Line)
 		if !known || l.SKU != said[i].SKU {
 			return nil, nil, operators.Rejectf(CodeLineUnknown, "line %d with SKU %q", said[i].Line, said[i].SKU)
 		}
@@ -134,7 +133,7 @@ func (o *Operator) wanted(c operators.Context, p *Parked) (lines []Line, said []
 // wait for supply, then reserved ones, newest first, and last those that were
 // not to be had anyway.
 func (o *Operator) applyCancel(c operators.Context, head *Head, p *Parked) error {
-	lines, said, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, head, p)
 	if err != nil {
 		return err
 	}
@@ -161,7 +160,7 @@ func (o *Operator) applyCancel(c operators.Context, head *Head, p *Parked) error
 		gone := min(units, l.Failed)
 		l.Failed -= gone
 		l.Expired -= units - gone
-		o.lines.Set(c, lineRow(l.Line), *l)
+		o.setLine(c, head, l)
 	}
 	if sum.sum.Units == 0 {
 		return operators.Rejectf(CodeCancelExceeds, "nothing is left to cancel")
@@ -188,7 +187,7 @@ func (o *Operator) cancelBackorder(c operators.Context, l *Line, units int64) in
 // applyShipment settles reservations whose goods have left. Goods that left after
 // their reservation expired have left all the same, if it is said from where.
 func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) error {
-	lines, said, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, head, p)
 	if err != nil {
 		return err
 	}
@@ -214,7 +213,7 @@ func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) err
 		l.Shipped += got
 		l.ShippedAt = max(l.ShippedAt, p.Time)
 		sum.add(got, l.UnitPrice)
-		o.lines.Set(c, lineRow(l.Line), *l)
+		o.setLine(c, head, l)
 	}
 	if sum.sum.Units == 0 {
 		return operators.Rejectf(CodeShipExceeds, "nothing is reserved there")

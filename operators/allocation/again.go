@@ -5,7 +5,7 @@ import "anabranch.dev/operators"
 // applyRejection takes a place that can't serve the order out and looks for
 // others.
 func (o *Operator) applyRejection(c operators.Context, head *Head, p *Parked) error {
-	lines, said, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, head, p)
 	if err != nil {
 		return err
 	}
@@ -22,7 +22,7 @@ func (o *Operator) applyRejection(c operators.Context, head *Head, p *Parked) er
 			return operators.Rejectf(CodeRejectExceeds, "line %d: %d rejected, %d reserved at %s", l.Line, units, got, p.Location)
 		}
 		released.add(got, l.UnitPrice)
-		o.want(c, l, got, false)
+		o.want(c, head, l, got, false)
 	}
 	if released.sum.Units == 0 {
 		return operators.Rejectf(CodeRejectExceeds, "nothing is reserved at %s", p.Location)
@@ -42,7 +42,7 @@ func (o *Operator) applyShortfall(c operators.Context, head *Head, p *Parked) {
 	u, released := o.undo(c, head), o.total(head, outcomeReleased)
 	for i := range p.Parts {
 		part := &p.Parts[i]
-		l, known := o.lines.Get(c, lineRow(part.Line))
+		l, known := o.line(c, head, part.Line)
 		if !known {
 			continue
 		}
@@ -50,7 +50,7 @@ func (o *Operator) applyShortfall(c operators.Context, head *Head, p *Parked) {
 			return r.Attempt == p.Attempt && r.Location == part.Location && r.Pool == part.Pool
 		})
 		released.add(got, l.UnitPrice)
-		o.want(c, &l, got, false)
+		o.want(c, head, &l, got, false)
 	}
 	if released.sum.Units == 0 {
 		return
@@ -63,19 +63,19 @@ func (o *Operator) applyShortfall(c operators.Context, head *Head, p *Parked) {
 
 // applySupply tries again for a line that has waited.
 func (o *Operator) applySupply(c operators.Context, head *Head, p *Parked) {
-	l, known := o.lines.Get(c, lineRow(p.Lines[0].Line))
+	l, known := o.line(c, head, p.Lines[0].Line)
 	if !known || l.Backordered == 0 {
 		return
 	}
 	units := l.Backordered
 	l.Backordered = 0
-	o.want(c, &l, units, true)
+	o.want(c, head, &l, units, true)
 	o.begin(c, head)
 }
 
 // again starts the next attempt, in a call of its own if that is a large one.
 func (o *Operator) again(c operators.Context, head *Head) {
-	if o.demands.Count(c) <= maxInline {
+	if o.countDemands(c, head) <= maxInline {
 		o.begin(c, head)
 		return
 	}
@@ -84,13 +84,12 @@ func (o *Operator) again(c operators.Context, head *Head) {
 }
 
 // want writes a line of which units are to be decided about again.
-func (o *Operator) want(c operators.Context, l *Line, units int64, waited bool) {
+func (o *Operator) want(c operators.Context, head *Head, l *Line, units int64, waited bool) {
 	if units == 0 {
 		return
 	}
-	row := demandRow(l.SKU, l.Line)
-	d, _ := o.demands.Get(c, row)
-	o.demands.Set(c, row, Demand{Line: l.Line, Quantity: d.Quantity + units, Waited: waited})
+	d, _ := o.demand(c, head, l.SKU, l.Line)
+	o.setDemand(c, head, &Demand{SKU: l.SKU, Line: l.Line, Quantity: d.Quantity + units, Waited: waited})
 	l.Waiting += units
-	o.lines.Set(c, lineRow(l.Line), *l)
+	o.setLine(c, head, l)
 }

@@ -1,6 +1,11 @@
 package allocation
 
-import "anabranch.dev/operators/event"
+import (
+	"slices"
+
+	"anabranch.dev/operators"
+	"anabranch.dev/operators/event"
+)
 
 // assign writes the chosen plan into the attempt's lines and returns the units
 // assigned. Within a place pools give in order of their name, lines take in
@@ -10,11 +15,13 @@ func (a *attempt) assign(result *choice) int64 {
 	var assigned int64
 	line, want := 0, -1
 	var taken []int64 // of the offers of the SKU at hand
-	a.solved.take(result.best.places, func(w, place int, quantity int64) {
+	a.solve.take(result.best.places, func(w, place int, quantity int64) {
 		s := &a.skus[w]
 		if w != want {
 			line, want = 0, w
-			taken = make([]int64, len(s.offers))
+			a.units = slices.Grow(a.units[:0], len(s.offers))[:len(s.offers)]
+			taken = a.units
+			clear(taken)
 		}
 		assigned += quantity
 		for j := range s.offers {
@@ -55,40 +62,52 @@ func (a *attempt) drop() {
 	}
 }
 
-// store writes what the round claims: parts into demand rows, and which
-// resources are claimed.
+// store writes what the round claims: parts into demands, and which resources
+// are claimed. One that is claimed alone is final.
 func (a *attempt) store() {
-	round := a.head.Round
+	claims := 0
 	for i := range a.skus {
-		s := &a.skus[i]
-		claimed := false
-		for j := range s.lines {
-			l := &s.lines[j]
-			a.o.demands.Set(a.c, demandRow(s.sku, l.Line), *l)
-			claimed = claimed || len(l.Parts) > 0
-		}
-		if claimed {
-			s.resource.State, s.resource.Round = resourceClaimed, round
-			a.o.resources.Set(a.c, kindStock+s.sku, s.resource)
+		if a.skus[i].hasParts() {
+			claims++
 		}
 	}
-	for _, k := range a.usedPlaces() {
+	places := a.usedPlaces()
+	for _, k := range places {
+		if a.places[k].capacity != "" {
+			claims++
+		}
+	}
+	for i := range a.skus {
+		s := &a.skus[i]
+		for j := range s.lines {
+			a.o.setDemand(a.c, a.head, &s.lines[j])
+		}
+		if s.hasParts() {
+			a.claim(s.resource, claims == 1)
+		}
+	}
+	for _, k := range places {
 		if key := a.places[k].capacity; key != "" {
-			r, _ := a.o.resources.Get(a.c, kindCapacity+key)
-			r.State, r.Round = resourceClaimed, round
-			a.o.resources.Set(a.c, kindCapacity+key, r)
+			r, _ := a.o.resource(a.c, a.head, kindCapacity+key)
+			a.claim(&r, false)
 		}
 	}
 }
 
+func (a *attempt) claim(resource *Resource, final bool) {
+	r := *resource
+	r.State, r.Round, r.Final = resourceClaimed, a.head.Round, final
+	a.o.setResource(a.c, a.head, &r)
+}
+
 // claimedRows are the resources this round claims, in row order.
 func (a *attempt) claimedRows() []string {
-	var rows []string
-	a.o.resources.Scan(a.c, "", func(row string, r *Resource) bool {
-		if r.State == resourceClaimed && r.Round == a.head.Round {
-			rows = append(rows, row)
+	sc := operators.Scratch[scratch](a.c)
+	sc.resources, sc.keys = a.o.listResources(sc.resources[:0], a.c, a.head, ""), sc.keys[:0]
+	for _, r := range sc.resources {
+		if r.claimed(a.head) {
+			sc.keys = append(sc.keys, r.Key)
 		}
-		return true
-	})
-	return rows
+	}
+	return sc.keys
 }

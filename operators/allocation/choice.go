@@ -80,15 +80,7 @@ type choice struct {
 //
 // Ties fall to fewer places and then to the first location by name, so that the
 // result does not depend on the order of the input.
-func choose(p *problem) choice {
-	s := newSearch(p)
-	s.rank()
-	s.sets()
-	if s.best.filled < s.possible {
-		s.extend()
-	}
-	return s.choice
-}
+func choose(p *problem) *choice { return new(search).run(p) }
 
 // search is a choice at work. Its matrix holds supply[want][candidate] of the
 // ranked candidates.
@@ -96,12 +88,29 @@ type search struct {
 	choice
 	p      *problem
 	matrix []int64
+	column []int // by place: its column in the matrix, or -1
 	width  int
-	left   []int64 // scratch: wants still open
+	left   []int64 // wants still open
+	taken  []int   // places of the plans
 }
 
-func newSearch(p *problem) *search {
-	s := &search{p: p}
+// run makes a choice. The result is good until the next one.
+func (s *search) run(p *problem) *choice {
+	s.p = p
+	s.choice = choice{plans: s.plans[:0], candidates: s.candidates[:0]}
+	s.taken = s.taken[:0]
+	s.weigh()
+	s.rank()
+	s.sets()
+	if s.best.filled < s.possible {
+		s.extend()
+	}
+	return &s.choice
+}
+
+// weigh works out what each place could fill alone.
+func (s *search) weigh() {
+	p := s.p
 	for i := range p.wants {
 		w := &p.wants[i]
 		var all int64
@@ -116,7 +125,6 @@ func newSearch(p *problem) *search {
 		c := &p.places[i]
 		c.alone = c.parcel + c.unit*state.Decimal(c.fills)
 	}
-	return s
 }
 
 // rank picks the candidates: places that fill most alone, then the cheapest.
@@ -139,7 +147,8 @@ func (s *search) rank() {
 	if len(s.candidates) > maxCandidates {
 		s.candidates = s.candidates[:maxCandidates]
 	}
-	column := make([]int, len(s.p.places))
+	column := slices.Grow(s.column[:0], len(s.p.places))[:len(s.p.places)]
+	s.column = column
 	for i := range column {
 		column[i] = -1
 	}
@@ -147,7 +156,8 @@ func (s *search) rank() {
 		column[place] = col
 	}
 	s.width = len(s.candidates)
-	s.matrix = make([]int64, s.width*len(s.p.wants))
+	s.matrix = slices.Grow(s.matrix[:0], s.width*len(s.p.wants))[:s.width*len(s.p.wants)]
+	clear(s.matrix)
 	for i := range s.p.wants {
 		for _, a := range s.p.wants[i].supply {
 			if col := column[a.place]; col >= 0 {
@@ -171,6 +181,11 @@ func (s *search) sets() {
 		set[0] = a
 		s.consider(set[:1])
 	}
+	n := int64(s.width)
+	if pairs := n * (n - 1) / 2; s.dearer(2) {
+		s.pruned += pairs + pairs*(n-2)/3
+		return
+	}
 	for a := range s.width {
 		for b := a + 1; b < s.width; b++ {
 			set[0], set[1] = a, b
@@ -187,6 +202,25 @@ func (s *search) sets() {
 	}
 }
 
+// dearer says whether every set of so many candidates or more costs more than
+// the best plan so far, which fills all that can be filled.
+func (s *search) dearer(places int) bool {
+	if s.width < places || s.best.filled < s.possible {
+		return s.width < places
+	}
+	first, second, unit := state.Decimal(1<<62), state.Decimal(1<<62), state.Decimal(1<<62)
+	for _, place := range s.candidates {
+		c := &s.p.places[place]
+		if c.parcel < first {
+			first, second = c.parcel, first
+		} else {
+			second = min(second, c.parcel)
+		}
+		unit = min(unit, c.unit)
+	}
+	return first >= 0 && s.p.split >= 0 && first+second+s.p.split*state.Decimal(places-1)+unit*state.Decimal(s.possible) > s.best.cost
+}
+
 // consider works a set of candidates out unless its bound rules it out.
 func (s *search) consider(cols []int) {
 	if len(cols) > 1 && s.hopeless(cols) {
@@ -196,7 +230,9 @@ func (s *search) consider(cols []int) {
 	s.compared++
 	var order [3]int
 	byUnit := append(order[:0], cols...)
-	s.sortByUnit(byUnit)
+	if len(cols) > 1 {
+		s.sortByUnit(byUnit)
+	}
 	pl := plan{cost: s.p.split * state.Decimal(len(cols)-1)}
 	var units [3]int64
 	for i := range s.p.wants {
@@ -216,10 +252,14 @@ func (s *search) consider(cols []int) {
 		pl.filled += units[k]
 		pl.cost += c.parcel + c.unit*state.Decimal(units[k])
 	}
+	n := len(s.taken)
 	for _, col := range cols {
-		pl.places = append(pl.places, s.candidates[col])
+		s.taken = append(s.taken, s.candidates[col])
 	}
-	slices.Sort(pl.places)
+	pl.places = s.taken[n:len(s.taken):len(s.taken)]
+	if len(cols) > 1 {
+		slices.Sort(pl.places)
+	}
 	s.keep(pl)
 }
 
@@ -276,28 +316,4 @@ func (s *search) keep(pl plan) {
 		s.plans = s.plans[:maxKeptPlans-1]
 	}
 	s.plans = slices.Insert(s.plans, at, pl)
-}
-
-// take divides what is wanted among a plan's places, the cheapest to pick from
-// first, and calls fn for each piece in order of want.
-func (p *problem) take(places []int, fn func(want, place int, quantity int64)) {
-	byUnit := slices.Clone(places)
-	slices.SortFunc(byUnit, p.unitOrder)
-	has := make([]int64, len(p.places))
-	for i := range p.wants {
-		w := &p.wants[i]
-		for _, a := range w.supply {
-			has[a.place] = a.quantity
-		}
-		left := w.quantity
-		for _, place := range byUnit {
-			if take := min(left, has[place]); take > 0 {
-				fn(i, place, take)
-				left -= take
-			}
-		}
-		for _, a := range w.supply {
-			has[a.place] = 0
-		}
-	}
 }

@@ -2,6 +2,7 @@ package allocation
 
 import (
 	"slices"
+	"sort"
 
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
@@ -25,25 +26,25 @@ const maxInline = 4_000
 // decision is an attempt being decided.
 type decision struct {
 	*attempt
-	row         DecisionRow
+	row         Decision
+	plan        []byte
 	lines       []event.DecidedLine
 	allocated   int64
 	backordered int64
 	open        int64
 	whole       bool // must be filled whole and can't be
 	waiting     []event.BackorderAsked
-	totals      [3]*total // allocated, backordered, failed
+	totals      [3]total // allocated, backordered, failed
 }
 
 // decide ends the attempt with what this round has been granted: one write of
 // the order after all answers.
 func (o *Operator) decide(c operators.Context, head *Head, a *attempt) {
-	d := &decision{attempt: a}
-	d.row, _ = o.plans.Get(c, rowPlan)
-	d.row.Attempt, d.row.Round = head.Attempt, head.Round
-	d.row.Policy = event.PolicyRef{Name: policy.NameAllocation, Version: a.policy.Version}
-	for i, outcome := range []string{outcomeAllocated, outcomeBackordered, outcomeFailed} {
-		d.totals[i] = o.total(head, outcome)
+	d := &operators.Scratch[scratch](c).decision
+	*d = decision{attempt: a, plan: o.plan(c, head),
+		row:    Decision{Attempt: head.Attempt, Round: head.Round, Policy: a.policy.Version},
+		lines:  make([]event.DecidedLine, 0, o.countDemands(c, head)),
+		totals: [3]total{o.total(head, outcomeAllocated), o.total(head, outcomeBackordered), o.total(head, outcomeFailed)},
 	}
 	d.settleClaims()
 	expires := c.LogTime() + a.policy.Allocation.ReservationTTL
@@ -58,17 +59,19 @@ func (o *Operator) decide(c operators.Context, head *Head, a *attempt) {
 // settleClaims keeps the parts that are granted, stock and capacity both, and
 // releases every other claim of the round.
 func (d *decision) settleClaims() {
-	grantedAt := d.capacityGrants()
 	for i := range d.skus {
 		s := &d.skus[i]
-		if !d.granted(&s.resource) {
+		if !d.granted(s.resource) {
 			if s.resource.State == resourceClaimed && s.resource.Round == d.head.Round {
 				d.o.release(d.c, d.head, kindStock+s.sku, reasonReplan, nil)
 			}
 			s.dropParts(func(*event.Part) bool { return true })
 			continue
 		}
-		lost := s.dropParts(func(p *event.Part) bool { return !grantedAt[d.index[p.Location]] })
+		lost := s.dropParts(func(p *event.Part) bool {
+			k, _ := d.place(p.Location)
+			return !d.capacityGranted(k)
+		})
 		if len(lost) > 0 {
 			d.o.release(d.c, d.head, kindStock+s.sku, reasonReplan, lost)
 		}
@@ -83,7 +86,7 @@ func (d *decision) settleClaims() {
 		}
 	}
 	for i := range d.skus {
-		if s := &d.skus[i]; s.hasParts() {
+		if s := &d.skus[i]; s.hasParts() && !s.resource.Final {
 			d.o.DecideStock.Emit(d.c, s.sku, &event.HoldDecided{
 				Order: d.c.Key(), Attempt: d.head.Attempt, Round: d.head.Round, Resource: s.sku,
 			})
@@ -95,19 +98,14 @@ func (d *decision) granted(r *Resource) bool {
 	return r.State == resourceGranted && r.Round == d.head.Round
 }
 
-// capacityGrants says for each place whether a parcel may leave it.
-func (d *decision) capacityGrants() []bool {
-	granted := make([]bool, len(d.places))
-	for k := range d.places {
-		key := d.places[k].capacity
-		if key == "" {
-			granted[k] = true
-			continue
-		}
-		r, _ := d.o.resources.Get(d.c, kindCapacity+key)
-		granted[k] = d.granted(&r)
+// capacityGranted says whether a parcel may leave a place.
+func (d *decision) capacityGranted(k int) bool {
+	key := d.places[k].capacity
+	if key == "" {
+		return true
 	}
-	return granted
+	r, _ := d.o.resource(d.c, d.head, kindCapacity+key)
+	return d.granted(&r)
 }
 
 // releaseStock gives everything back: the order is filled whole or not at all.
@@ -122,7 +120,7 @@ func (d *decision) releaseStock() {
 
 // releaseCapacity gives the claim on a parcel back that nothing will fill.
 func (d *decision) releaseCapacity(key string) {
-	r, _ := d.o.resources.Get(d.c, kindCapacity+key)
+	r, _ := d.o.resource(d.c, d.head, kindCapacity+key)
 	if r.Round == d.head.Round && (r.State == resourceGranted || r.State == resourceClaimed) {
 		d.o.release(d.c, d.head, kindCapacity+key, reasonReplan, nil)
 	}
@@ -133,6 +131,9 @@ func (s *skuDemand) dropParts(fn func(p *event.Part) bool) []event.HoldPart {
 	var lost []event.HoldPart
 	for i := range s.lines {
 		l := &s.lines[i]
+		if !slices.ContainsFunc(l.Parts, func(p event.Part) bool { return fn(&p) }) {
+			continue
+		}
 		var kept []event.Part
 		for j := range l.Parts {
 			p := &l.Parts[j]
@@ -162,24 +163,25 @@ func (d *decision) publish() {
 		d.nearestFirst(&d.skus[i])
 	}
 	slices.SortFunc(d.lines, func(a, b event.DecidedLine) int { return cmpInt(a.Line, b.Line) })
-	d.row.Origin = event.Origin{Channel: d.head.Channel, Location: d.head.Location, Staff: d.head.Staff}
 	d.row.Cost = d.cost()
 	d.row.Because = d.because(d.allocated, d.backordered, d.open)
 	d.row.Time = d.c.LogTime()
 	d.row.Failed = d.allocated == 0 && d.backordered == 0
 	e := &event.AllocationDecided{
-		Order: d.c.Key(), Attempt: d.head.Attempt, Lines: d.lines, Origin: d.row.Origin, Cost: d.row.Cost,
-		Because: d.row.Because, Candidate: d.row.Compared, Policy: d.row.Policy,
+		Order: d.c.Key(), Attempt: d.head.Attempt, Lines: d.lines, Cost: d.row.Cost,
+		Origin:  event.Origin{Channel: d.head.Channel, Location: d.head.Location, Staff: d.head.Staff},
+		Because: d.row.Because, Candidate: compared(d.plan),
+		Policy: event.PolicyRef{Name: policy.NameAllocation, Version: d.row.Policy},
 	}
 	out := d.o.Decided
 	if d.row.Failed {
 		out = d.o.DecisionFailed
 	}
 	d.row.ID = out.Emit(d.c, d.c.Key(), e)
+	d.row.Plan, d.row.Lines = d.plan, d.explainLines()
 	d.o.decisions.Set(d.c, fixed(d.head.Attempt, 6), d.row)
-	d.keepLines()
-	for _, t := range d.totals {
-		t.emit(d.c)
+	for i := range d.totals {
+		d.totals[i].emit(d.c)
 	}
 	if d.head.Request != "" {
 		d.c.Answer(d.head.Request, d.row.ID)
@@ -187,37 +189,17 @@ func (d *decision) publish() {
 	}
 }
 
-// keepLines writes the explanation of each line.
-func (d *decision) keepLines() {
-	bySKU := make(map[string]*skuDemand, len(d.skus))
-	for i := range d.skus {
-		bySKU[d.skus[i].sku] = &d.skus[i]
-	}
-	for i := range d.lines {
-		l := &d.lines[i]
-		d.o.explanations.Set(d.c, explanationRow(d.head.Attempt, l.Line), d.explainLine(bySKU[l.SKU], l, &d.row))
-	}
+// sku finds what the attempt wants of an SKU that it has.
+func (a *attempt) sku(name string) *skuDemand {
+	i := sort.Search(len(a.skus), func(i int) bool { return a.skus[i].sku >= name })
+	return &a.skus[i]
 }
 
 // finish clears the attempt's rows and goes on with what has waited for it.
 func (d *decision) finish(expires state.Time) {
 	d.o.orderTimer.Clear(d.c, timerOrder)
 	d.o.stepTimer.Clear(d.c, timerStep)
-	d.o.plans.Delete(d.c, rowPlan)
-	var rows []string
-	d.o.resources.Scan(d.c, "", func(row string, _ *Resource) bool {
-		rows = append(rows, row)
-		return true
-	})
-	for _, row := range rows {
-		d.o.resources.Delete(d.c, row)
-	}
-	for i := range d.skus {
-		s := &d.skus[i]
-		for j := range s.lines {
-			d.o.demands.Delete(d.c, demandRow(s.sku, s.lines[j].Line))
-		}
-	}
+	d.o.forget(d.c, d.head)
 	d.head.State, d.head.Pending, d.head.Refused = Decided, 0, 0
 	if d.allocated > 0 {
 		d.head.Reserved += d.allocated

@@ -32,12 +32,11 @@ func (o *Operator) expire(c operators.Context, _ string) error {
 		return nil
 	}
 	var lines []Line
-	o.lines.Scan(c, "", func(_ string, l *Line) bool {
+	for _, l := range o.listLines(nil, c, &head) {
 		if len(l.Parts) > 0 {
 			lines = append(lines, *l)
 		}
-		return true
-	})
+	}
 	u, released := o.undo(c, &head), o.total(&head, outcomeReleased)
 	next := state.Time(0)
 	for i := range lines {
@@ -51,7 +50,7 @@ func (o *Operator) expire(c operators.Context, _ string) error {
 		if got > 0 {
 			l.Expired += got
 			released.add(got, l.UnitPrice)
-			o.lines.Set(c, lineRow(l.Line), *l)
+			o.setLine(c, &head, l)
 		}
 	}
 	u.release(reasonExpired)
@@ -62,6 +61,6 @@ func (o *Operator) expire(c operators.Context, _ string) error {
 	if next != 0 {
 		o.expiryTimer.Set(c, timerExpiry, next)
 	}
-	o.heads.Set(c, rowHead, head)
+	o.save(c, &head)
 	return nil
 }

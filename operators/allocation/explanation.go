@@ -5,8 +5,28 @@ import (
 	"anabranch.dev/state"
 )
 
-// DecisionRow is what a decision was made from. The terms that are the same for
-// every line stand here, what differs in each [LineExplanation].
+// Decision is the row of a decision: what was decided, and the [facts] it was
+// decided from. What it says in full is a [DecisionRow] and [LineExplanation]s.
+type Decision struct {
+	ID      string     `v:"id"`
+	Attempt int64      `v:"attempt"`
+	Round   int64      `v:"round"`
+	Time    state.Time `v:"time"` // log time
+	Failed  bool       `v:"failed"`
+	Because string     `v:"because"`
+	Policy  int64      `v:"policy"` // its version
+	Cost    event.Cost `v:"cost"`
+	Plan    []byte     `v:"plan"`  // facts about the plan
+	Lines   []byte     `v:"lines"` // facts about lines, the first by number; others have rows of their own
+}
+
+// Explanation is facts about some more lines of a decision.
+type Explanation struct {
+	Facts []byte `v:"facts"`
+}
+
+// DecisionRow says in full what a decision was made from. The terms that are the
+// same for every line stand here, what differs in each [LineExplanation].
 type DecisionRow struct {
 	ID       string          `v:"id"`
 	Attempt  int64           `v:"attempt"`

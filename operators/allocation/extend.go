@@ -16,7 +16,7 @@ func (s *search) extend() {
 	for _, place := range set {
 		used[place] = true
 	}
-	s.left = make([]int64, len(s.p.wants))
+	s.left = slices.Grow(s.left[:0], len(s.p.wants))[:len(s.p.wants)]
 	for i := range s.p.wants {
 		s.left[i] = s.p.wants[i].quantity
 		for _, a := range s.p.wants[i].supply {

@@ -39,15 +39,20 @@ func (n *network) line(t *testing.T, order string, line int64) allocation.Line {
 	t.Helper()
 	s := n.plan.Stage(retail.StageAllocation)
 	for _, table := range s.Decl.Tables {
-		if table.Name == "lines" {
-			l, ok := n.store.Cell(state.CellID{Stage: s.ID, Key: order}).Get(table, fmt.Sprintf("%010d", line)).(*allocation.Line)
-			if !ok {
-				t.Fatalf("order %s has no line %d", order, line)
+		if table.Name != "heads" {
+			continue
+		}
+		head, ok := n.store.Cell(state.CellID{Stage: s.ID, Key: order}).Get(table, "head").(*allocation.Head)
+		if !ok || head.Small == nil {
+			t.Fatalf("order %s is not known, or not small: %+v", order, head)
+		}
+		for _, l := range head.Small.Lines {
+			if l.Line == line {
+				return l
 			}
-			return *l
 		}
 	}
-	t.Fatal("no table of lines")
+	t.Fatalf("order %s has no line %d", order, line)
 	return allocation.Line{}
 }
 

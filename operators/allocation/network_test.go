@@ -28,6 +28,8 @@ type network struct {
 	numbers map[string]uint64
 	index   uint64
 
+	scratches map[string]*any
+
 	records []*operators.Record
 	dead    []string
 	calls   int
@@ -57,7 +59,16 @@ const start = state.Time(1_780_308_000_000_000)
 
 func newNetwork(plan *topology.Plan, seed uint64) *network {
 	return &network{plan: plan, store: memstate.New(plan.Tables(), codec.New()), rng: rand.New(rand.NewPCG(seed, 1)),
-		now: start, shared: map[*state.Table]map[string]state.Visitable{}, numbers: map[string]uint64{}}
+		now: start, shared: map[*state.Table]map[string]state.Visitable{}, numbers: map[string]uint64{},
+		scratches: map[string]*any{}}
+}
+
+// scratch is what the calls of a stage use again.
+func (n *network) scratch(stage string) *any {
+	if n.scratches[stage] == nil {
+		n.scratches[stage] = new(any)
+	}
+	return n.scratches[stage]
 }
 
 // tell submits an outside event.
@@ -181,6 +192,7 @@ func (c *context) Row(t *state.Table, row string) state.Visitable { return c.cel
 func (c *context) CountRows(t *state.Table) int                   { return c.cell.Count(t) }
 func (c *context) DeleteRow(t *state.Table, row string)           { c.cell.Delete(t, row) }
 func (c *context) Answer(string, string)                          {}
+func (c *context) Scratch() *any                                  { return c.n.scratch(c.stage.Name) }
 
 func (c *context) ScanRows(t *state.Table, prefix, from string, fn func(string, state.Visitable) bool) {
 	c.cell.Scan(t, prefix, from, fn)

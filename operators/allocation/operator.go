@@ -69,13 +69,13 @@ type Operator struct {
 	lines        operators.Table[Line]
 	demands      operators.Table[Demand]
 	resources    operators.Table[Resource]
-	plans        operators.Table[DecisionRow] // the running round's
+	plans        operators.Table[Plan] // the running round's
 	parcels      operators.Table[Parcel]
 	rejections   operators.Table[Rejection]
 	documents    operators.Table[Document]
 	parked       operators.Table[Parked]
-	decisions    operators.Table[DecisionRow]
-	explanations operators.Table[LineExplanation]
+	decisions    operators.Table[Decision]
+	explanations operators.Table[Explanation]
 
 	orderTimer  operators.Timer
 	stepTimer   operators.Timer
@@ -116,13 +116,13 @@ func (o *Operator) declareTables(d *operators.Declaration) {
 	o.lines = operators.Keeps[Line](d, "lines", operators.MaxRows(document.MaxLines), order)
 	o.demands = operators.Keeps[Demand](d, "demands", operators.MaxRows(document.MaxLines), order)
 	o.resources = operators.Keeps[Resource](d, "resources", operators.MaxRows(document.MaxLines+maxPlaces), order)
-	o.plans = operators.Keeps[DecisionRow](d, "plans", operators.MaxRows(1), order)
+	o.plans = operators.Keeps[Plan](d, "plans", operators.MaxRows(1), order)
 	o.parcels = operators.Keeps[Parcel](d, "parcels", order)
 	o.rejections = operators.Keeps[Rejection](d, "rejections", order)
 	o.documents = operators.Keeps[Document](d, "documents", operators.Lifetime(DocumentLifetime))
 	o.parked = operators.Keeps[Parked](d, "parked", operators.Lifetime(ParkedLifetime))
-	o.decisions = operators.Keeps[DecisionRow](d, "decisions", operators.Lifetime(ExplanationLifetime))
-	o.explanations = operators.Keeps[LineExplanation](d, "explanations", operators.Lifetime(ExplanationLifetime))
+	o.decisions = operators.Keeps[Decision](d, "decisions", operators.Lifetime(ExplanationLifetime))
+	o.explanations = operators.Keeps[Explanation](d, "explanations", operators.Lifetime(ExplanationLifetime))
 }
 
 func (o *Operator) declareOuts(d *operators.Declaration) {

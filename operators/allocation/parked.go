@@ -57,6 +57,13 @@ func arrival(row string) int64 {
 // resumeParked tells the order to apply what it has parked, each event in a call
 // of its own, so that one that can't be applied fails alone, and once.
 func (o *Operator) resumeParked(c operators.Context) {
+	if o.parked.Count(c) == 0 {
+		return
+	}
+	o.tellParked(c)
+}
+
+func (o *Operator) tellParked(c operators.Context) {
 	var rows []string
 	var events []Parked
 	o.parked.Scan(c, "", func(row string, p *Parked) bool {
@@ -84,7 +91,7 @@ func (o *Operator) resumed(c operators.Context, e *Resumed) error {
 		head, known := o.heads.Get(c, rowHead)
 		if known && head.State == Starting {
 			o.begin(c, &head)
-			o.heads.Set(c, rowHead, head)
+			o.save(c, &head)
 		}
 		return nil
 	}
@@ -131,12 +138,12 @@ func (o *Operator) unpark(c operators.Context, prefix string) (*Parked, []string
 // askBackorders asks for every line that waits.
 func (o *Operator) askBackorders(c operators.Context) {
 	var asks []event.BackorderAsked
-	o.lines.Scan(c, "", func(_ string, l *Line) bool {
+	head, _ := o.heads.Get(c, rowHead)
+	for _, l := range o.listLines(nil, c, &head) {
 		if l.Backordered > 0 {
 			asks = append(asks, event.BackorderAsked{Order: c.Key(), SKU: l.SKU, Line: l.Line, Quantity: l.Backordered})
 		}
-		return true
-	})
+	}
 	for i := range asks {
 		o.AskBackorder.Emit(c, asks[i].SKU, &asks[i])
 	}

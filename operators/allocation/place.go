@@ -32,18 +32,21 @@ func (o *Operator) place(c operators.Context, e *event.OrderPlaced) error {
 		Currency: e.Currency, Destination: e.Destination, PromisedBy: e.PromisedBy,
 		Backorder: e.Backorder, Placed: c.EventTime(), Lines: int64(len(e.Lines)), Request: c.Request(),
 	}
+	if n := len(e.Lines); n <= maxSmallLines {
+		head.Small, head.own = &Small{Lines: make([]Line, 0, n), Demands: make([]Demand, 0, n), Resources: make([]Resource, 0, n)}, ownAll
+	}
 	sum := o.total(&head, outcomeOrdered)
 	for i := range e.Lines {
 		l := &e.Lines[i]
-		o.lines.Set(c, lineRow(l.Line), Line{
+		o.setLine(c, &head, &Line{
 			Line: l.Line, SKU: l.SKU, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Waiting: l.Quantity,
 		})
-		o.demands.Set(c, demandRow(l.SKU, l.Line), Demand{Line: l.Line, Quantity: l.Quantity})
+		o.setDemand(c, &head, &Demand{SKU: l.SKU, Line: l.Line, Quantity: l.Quantity})
 		sum.add(l.Quantity, l.UnitPrice)
 	}
 	sum.emit(c)
 	o.begin(c, &head)
-	o.heads.Set(c, rowHead, head)
+	o.save(c, &head)
 	return nil
 }
 
@@ -63,8 +66,8 @@ type total struct {
 	sum event.TotalsAdded
 }
 
-func (o *Operator) total(head *Head, outcome string) *total {
-	return &total{o: o, sum: event.TotalsAdded{Currency: head.Currency, Outcome: outcome, Documents: 1}}
+func (o *Operator) total(head *Head, outcome string) total {
+	return total{o: o, sum: event.TotalsAdded{Currency: head.Currency, Outcome: outcome, Documents: 1}}
 }
 
 func (t *total) add(units int64, price state.Decimal) {
@@ -81,5 +84,6 @@ func (t *total) emit(c operators.Context) {
 	if t.sum.Units == 0 || t.sum.Currency == "" {
 		return
 	}
-	t.o.TotalsAdded.Emit(c, t.sum.Currency, &t.sum)
+	sum := t.sum
+	t.o.TotalsAdded.Emit(c, sum.Currency, &sum)
 }

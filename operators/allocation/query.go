@@ -15,13 +15,12 @@ func (o *Operator) answerOrder(r operators.Reader, q *OrderQuestion) (*OrderStat
 		Currency: head.Currency, PromisedBy: head.PromisedBy, Backorder: head.Backorder, Reserved: head.Reserved,
 		Origin: event.Origin{Channel: head.Channel, Location: head.Location, Staff: head.Staff},
 	}
-	o.lines.Scan(r, "", func(_ string, l *Line) bool {
+	for _, l := range o.listLines(nil, r, &head) {
 		a.Lines = append(a.Lines, *l)
-		return true
-	})
+	}
 	if q.Explained {
-		o.decisions.Scan(r, "", func(_ string, d *DecisionRow) bool {
-			a.Decisions = append(a.Decisions, *d)
+		o.decisions.Scan(r, "", func(_ string, d *Decision) bool {
+			a.Decisions = append(a.Decisions, d.render(&head))
 			return true
 		})
 	}
@@ -29,8 +28,8 @@ func (o *Operator) answerOrder(r operators.Reader, q *OrderQuestion) (*OrderStat
 }
 
 func (o *Operator) answerDecision(r operators.Reader, q *DecisionQuestion) (*DecisionState, error) {
-	var found *DecisionRow
-	o.decisions.Scan(r, "", func(_ string, d *DecisionRow) bool {
+	var found *Decision
+	o.decisions.Scan(r, "", func(_ string, d *Decision) bool {
 		if q.ID == "" || d.ID == q.ID {
 			found = d
 		}
@@ -39,9 +38,11 @@ func (o *Operator) answerDecision(r operators.Reader, q *DecisionQuestion) (*Dec
 	if found == nil {
 		return nil, nil
 	}
-	a := &DecisionState{Order: r.Key(), Decision: *found}
-	o.explanations.Scan(r, fixed(found.Attempt, 6)+"/", func(_ string, l *LineExplanation) bool {
-		a.Lines = append(a.Lines, *l)
+	head, _ := o.heads.Get(r, rowHead)
+	a := &DecisionState{Order: r.Key(), Decision: found.render(&head)}
+	a.Lines = renderLines(nil, found.Lines, &a.Decision)
+	o.explanations.Scan(r, fixed(found.Attempt, 6)+"/", func(_ string, e *Explanation) bool {
+		a.Lines = renderLines(a.Lines, e.Facts, &a.Decision)
 		return true
 	})
 	return a, nil

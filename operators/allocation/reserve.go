@@ -1,8 +1,6 @@
 package allocation
 
 import (
-	"slices"
-
 	"anabranch.dev/operators/event"
 	"anabranch.dev/state"
 )
@@ -13,13 +11,13 @@ func (d *decision) writeSKU(s *skuDemand, expires state.Time) {
 	supply := d.inbound(s)
 	for i := range s.lines {
 		want := &s.lines[i]
-		line, _ := d.o.lines.Get(d.c, lineRow(want.Line))
+		line, _ := d.o.line(d.c, d.head, want.Line)
 		out := event.DecidedLine{Line: want.Line, SKU: s.sku, Quantity: want.Quantity, Parts: want.Parts}
 		got := partsSum(want.Parts)
 		open := want.Quantity - got
 		later := d.later(want, open, &supply)
 		open -= later
-		line.Parts = slices.Clone(line.Parts)
+		line.Parts = append(make([]ReservedPart, 0, len(line.Parts)+len(want.Parts)), line.Parts...)
 		for _, p := range want.Parts {
 			line.Parts = append(line.Parts, ReservedPart{
 				Attempt: d.head.Attempt, Round: d.head.Round,
@@ -29,12 +27,12 @@ func (d *decision) writeSKU(s *skuDemand, expires state.Time) {
 		line.Waiting -= want.Quantity
 		line.Backordered += later
 		line.Failed += open
-		d.o.lines.Set(d.c, lineRow(want.Line), line)
+		d.o.setLine(d.c, d.head, &line)
 		if later > 0 {
 			d.waiting = append(d.waiting, event.BackorderAsked{
 				Order: d.c.Key(), SKU: s.sku, Line: want.Line, Quantity: line.Backordered})
 		}
-		for j, units := range []int64{got, later, open} {
+		for j, units := range [...]int64{got, later, open} {
 			d.totals[j].add(units, line.UnitPrice)
 		}
 		d.allocated += got
@@ -74,26 +72,19 @@ func (d *decision) judge(s *skuDemand, out *event.DecidedLine, got, later, open 
 	}
 }
 
-// writeParcels notes what each place will send, and keeps its capacity.
+// writeParcels notes what each place of limited capacity will send, and keeps
+// its capacity.
 func (d *decision) writeParcels() {
-	units := make([]int64, len(d.places))
-	for i := range d.lines {
-		for _, p := range d.lines[i].Parts {
-			units[d.index[p.Location]] += p.Quantity
-		}
-	}
-	for k, n := range units {
-		if n == 0 {
+	for k, n := range d.unitsAt() {
+		p := &d.places[k]
+		if n == 0 || p.capacity == "" {
 			continue
 		}
-		p := &d.places[k]
 		d.o.parcels.Set(d.c, parcelRow(d.head.Attempt, p.location), Parcel{
 			Attempt: d.head.Attempt, Capacity: p.capacity, Round: d.head.Round, Reserved: n,
 		})
-		if p.capacity != "" {
-			d.o.DecideCapacity.Emit(d.c, p.capacity, &event.HoldDecided{
-				Order: d.c.Key(), Attempt: d.head.Attempt, Round: d.head.Round, Resource: p.capacity,
-			})
-		}
+		d.o.DecideCapacity.Emit(d.c, p.capacity, &event.HoldDecided{
+			Order: d.c.Key(), Attempt: d.head.Attempt, Round: d.head.Round, Resource: p.capacity,
+		})
 	}
 }

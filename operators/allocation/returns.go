@@ -66,7 +66,7 @@ func (o *Operator) returnWithoutOrder(c operators.Context, p *Parked) error {
 // applyReturn takes goods of an order back: at most what was shipped and has
 // not come back, within the product's return days.
 func (o *Operator) applyReturn(c operators.Context, head *Head, p *Parked) error {
-	lines, said, err := o.wanted(c, p)
+	lines, said, err := o.wanted(c, head, p)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (o *Operator) applyReturn(c operators.Context, head *Head, p *Parked) error
 		}
 		l.Returned += said[i].Quantity
 		sum.add(said[i].Quantity, said[i].UnitPrice)
-		o.lines.Set(c, lineRow(l.Line), *l)
+		o.setLine(c, head, l)
 		o.moveBack(c, p, &event.Line{Line: l.Line, SKU: l.SKU, Quantity: said[i].Quantity}, c.Key()+"/"+p.Document)
 	}
 	sum.emit(c)

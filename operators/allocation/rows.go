@@ -2,7 +2,6 @@ package allocation
 
 import (
 	"strconv"
-	"strings"
 
 	"anabranch.dev/operators/event"
 	"anabranch.dev/state"
@@ -37,6 +36,9 @@ type Head struct {
 	Request     string             `v:"request"` // API command that waits for the first decision
 	Reserved    int64              `v:"reserved"`
 	Expiry      state.Time         `v:"expiry"` // when the next reservations may expire, 0 for none
+	Small       *Small             `v:"small"`  // nil: lines, demands and resources have rows of their own
+
+	own ownership // what of Small this copy may write to
 }
 
 // Line is one line of an order. Its units are always somewhere:
@@ -85,6 +87,7 @@ func (l *Line) Accounted() int64 {
 // Demand is what the running attempt wants for one line, and what is claimed
 // for it in this round.
 type Demand struct {
+	SKU      string       `v:"sku"`
 	Line     int64        `v:"line"`
 	Quantity int64        `v:"quantity"`
 	Waited   bool         `v:"waited"` // was backordered
@@ -103,18 +106,25 @@ const (
 
 // Resource is an SKU, or a place's capacity, in the running attempt.
 type Resource struct {
+	Key     string            `v:"key"` // kind and key
 	State   string            `v:"state"`
 	Round   int64             `v:"round"` // of its claim
+	Final   bool              `v:"final"` // it is the only claim: the grant has decided it
 	Fault   string            `v:"fault"`
 	Places  []event.Available `v:"places"`
 	Inbound []event.Inbound   `v:"inbound"`
 }
 
-// Parcel is what one place sends for one attempt: it occupies one unit of the
-// place's capacity for a day.
+// Plan is the running round's plan as [facts].
+type Plan struct {
+	Facts []byte `v:"facts"`
+}
+
+// Parcel is what one place of limited capacity sends for one attempt: it
+// occupies one unit of the place's capacity for a day.
 type Parcel struct {
 	Attempt  int64  `v:"attempt"`
-	Capacity string `v:"capacity"` // resource key, empty when the place is not limited
+	Capacity string `v:"capacity"` // resource key
 	Round    int64  `v:"round"`
 	Reserved int64  `v:"reserved"` // units not shipped yet
 	Shipped  bool   `v:"shipped"`
@@ -179,13 +189,11 @@ func demandRow(sku string, line int64) string { return demandPrefix(sku) + lineR
 // an SKU stand together and in order.
 func demandPrefix(sku string) string { return sku + "\x00" }
 
-func skuOf(row string) string { return row[:strings.IndexByte(row, 0)] }
-
 func parcelRow(attempt int64, location string) string { return fixed(attempt, 6) + "/" + location }
 
 func documentRow(kind, document string) string { return kind + "/" + document }
 
-func explanationRow(attempt, line int64) string { return fixed(attempt, 6) + "/" + lineRow(line) }
+func explanationRow(attempt, chunk int64) string { return fixed(attempt, 6) + "/" + fixed(chunk, 6) }
 
 // fixed is n with leading zeros up to width digits.
 func fixed(n int64, width int) string {

@@ -17,20 +17,18 @@ func (o *Operator) begin(c operators.Context, head *Head) {
 	head.Attempt++
 	head.Round, head.Refused, head.Pending = 0, 0, 0
 	head.State, head.Started = Asking, c.LogTime()
+	sc := operators.Scratch[scratch](c)
+	sc.demands = o.listDemands(sc.demands[:0], c, head, "")
 	last := ""
-	var skus []string
-	o.demands.Scan(c, "", func(row string, _ *Demand) bool {
-		if sku := skuOf(row); sku != last {
-			skus = append(skus, sku)
-			last = sku
+	for _, d := range sc.demands {
+		if d.SKU == last {
+			continue
 		}
-		return true
-	})
-	for _, sku := range skus {
-		o.resources.Set(c, kindStock+sku, Resource{State: resourceAsked})
-		o.AskStock.Emit(c, sku, &event.AvailabilityAsked{Order: c.Key(), Attempt: head.Attempt, Resource: sku})
+		last = d.SKU
+		o.setResource(c, head, &Resource{Key: kindStock + last, State: resourceAsked})
+		o.AskStock.Emit(c, last, &event.AvailabilityAsked{Order: c.Key(), Attempt: head.Attempt, Resource: last})
+		head.Pending++
 	}
-	head.Pending = int64(len(skus))
 	timeout := policy.Allocation(c, o.Policies).Allocation.OrderTimeout
 	o.orderTimer.Set(c, timerOrder, c.LogTime()+timeout)
 }
@@ -42,7 +40,7 @@ func (o *Operator) stockAnswered(c operators.Context, e *event.AvailabilityAnswe
 
 // capacityAnswered files what a place's day has left.
 func (o *Operator) capacityAnswered(c operators.Context, e *event.AvailabilityAnswered) error {
-	return o.answered(c, e, Measuring, kindCapacity+e.Resource, o.plan)
+	return o.answered(c, e, Measuring, kindCapacity+e.Resource, o.nextRound)
 }
 
 // answered files an answer. One that nobody waits for (any more) is ignored.
@@ -51,7 +49,7 @@ func (o *Operator) answered(c operators.Context, e *event.AvailabilityAnswered, 
 	if !known || head.State != in || head.Attempt != e.Attempt {
 		return nil
 	}
-	res, asked := o.resources.Get(c, row)
+	res, asked := o.resource(c, &head, row)
 	if !asked || res.State != resourceAsked {
 		return nil
 	}
@@ -59,18 +57,18 @@ func (o *Operator) answered(c operators.Context, e *event.AvailabilityAnswered, 
 	if e.Fault != "" {
 		res.State, res.Fault = resourceUnusable, e.Fault
 	}
-	o.resources.Set(c, row, res)
+	o.setResource(c, &head, &res)
 	head.Pending--
 	if head.Pending == 0 {
 		then(c, &head)
 	}
-	o.heads.Set(c, rowHead, head)
+	o.save(c, &head)
 	return nil
 }
 
 // measure asks for the capacity of places that are limited and could serve.
 func (o *Operator) measure(c operators.Context, head *Head) {
-	a := o.load(c, head, true)
+	a := o.load(c, head, 0, true)
 	var keys []string
 	for i := range a.places {
 		if p := &a.places[i]; p.capacity != "" && p.why == "" && p.offers > 0 {
@@ -78,33 +76,38 @@ func (o *Operator) measure(c operators.Context, head *Head) {
 		}
 	}
 	if len(keys) == 0 {
-		o.plan(c, head)
+		a.hope = false // which makes a difference to capacities only, and none is known
+		o.choose(c, head, a)
 		return
 	}
 	head.State, head.Pending = Measuring, int64(len(keys))
 	for _, key := range keys {
-		o.resources.Set(c, kindCapacity+key, Resource{State: resourceAsked})
+		o.setResource(c, head, &Resource{Key: kindCapacity + key, State: resourceAsked})
 		o.AskCapacity.Emit(c, key, &event.AvailabilityAsked{Order: c.Key(), Attempt: head.Attempt, Resource: key})
 	}
 }
 
-// plan starts the next round, or decides at once when there is nothing to claim.
-// If what is free does not suffice but what other orders hold without having
-// decided would, it queues for that.
-func (o *Operator) plan(c operators.Context, head *Head) {
+// nextRound chooses again from what is known now.
+func (o *Operator) nextRound(c operators.Context, head *Head) {
+	o.choose(c, head, o.load(c, head, 0, false))
+}
+
+// choose starts the next round, or decides at once when there is nothing to
+// claim. If what is free does not suffice but what other orders hold without
+// having decided would, it queues for that.
+func (o *Operator) choose(c operators.Context, head *Head, a *attempt) {
 	head.Round++
 	head.Refused, head.Pending = 0, 0
-	a := o.load(c, head, false)
 	result := a.choose()
 	if result.best.filled < a.wanted() {
-		b := o.load(c, head, true)
+		b := o.load(c, head, 1, true)
 		if more := b.choose(); more.best.filled > result.best.filled {
 			a, result = b, more
 			head.Round = max(2, head.Round)
 		}
 	}
-	o.plans.Set(c, rowPlan, a.explain(&result))
-	if a.assign(&result) == 0 || a.mustFail() {
+	o.setPlan(c, head, a.explain(result))
+	if a.assign(result) == 0 || a.mustFail() {
 		a.drop()
 		o.decide(c, head, a)
 		return
@@ -124,14 +127,7 @@ func (o *Operator) plan(c operators.Context, head *Head) {
 // claimNext asks for the next open claim from a resource row on, in the one order in
 // which every order asks. After the last the round is over.
 func (o *Operator) claimNext(c operators.Context, head *Head, from string) {
-	next := ""
-	o.resources.ScanFrom(c, "", from, func(row string, r *Resource) bool {
-		if r.State == resourceClaimed && r.Round == head.Round {
-			next = row
-			return false
-		}
-		return true
-	})
+	next := o.claimFrom(c, head, from)
 	if next == "" {
 		o.stepTimer.Set(c, timerStep, c.LogTime())
 		return
@@ -142,32 +138,38 @@ func (o *Operator) claimNext(c operators.Context, head *Head, from string) {
 
 // claim asks a resource for this round's parts.
 func (o *Operator) claim(c operators.Context, head *Head, row string, a *attempt) {
-	ask := event.HoldAsked{Order: c.Key(), Attempt: head.Attempt, Round: head.Round, Resource: row[len(kindStock):]}
+	r, known := o.resource(c, head, row)
+	ask := &event.HoldAsked{Order: c.Key(), Attempt: head.Attempt, Round: head.Round, Final: r.Final, Resource: row[len(kindStock):]}
 	if row[:len(kindStock)] == kindStock {
-		ask.Parts = o.parts(c, ask.Resource)
-		o.HoldStock.Emit(c, ask.Resource, &ask)
+		ask.Parts = o.parts(c, head, ask.Resource)
+		o.HoldStock.Emit(c, ask.Resource, ask)
 		return
 	}
 	location := ""
 	if a != nil {
 		location = a.locationOf(ask.Resource)
-	} else if r, ok := o.resources.Get(c, row); ok && len(r.Places) > 0 {
+	} else if known && len(r.Places) > 0 {
 		location = r.Places[0].Location
 	}
 	ask.Parts = []event.HoldPart{{Location: location, Quantity: 1}}
-	o.HoldCapacity.Emit(c, ask.Resource, &ask)
+	o.HoldCapacity.Emit(c, ask.Resource, ask)
 }
 
 // parts are this round's parts of an SKU, all its lines together.
-func (o *Operator) parts(c operators.Context, sku string) []event.HoldPart {
-	var parts []event.HoldPart
-	o.demands.Scan(c, demandPrefix(sku), func(_ string, d *Demand) bool {
+func (o *Operator) parts(c operators.Context, head *Head, sku string) []event.HoldPart {
+	sc := operators.Scratch[scratch](c)
+	sc.demands = o.listDemands(sc.demands[:0], c, head, sku)
+	n := 0
+	for _, d := range sc.demands {
+		n += len(d.Parts)
+	}
+	parts := make([]event.HoldPart, 0, n)
+	for _, d := range sc.demands {
 		for i := range d.Parts {
 			p := &d.Parts[i]
 			parts = append(parts, event.HoldPart{Line: d.Line, Location: p.Location, Pool: p.Pool, Quantity: p.Quantity})
 		}
-		return true
-	})
+	}
 	return parts
 }
 
@@ -188,7 +190,7 @@ func (o *Operator) held(c operators.Context, e *event.HoldAnswered, row string) 
 	if !known || head.State != Holding || head.Attempt != e.Attempt || head.Round != e.Round {
 		return nil
 	}
-	res, asked := o.resources.Get(c, row)
+	res, asked := o.resource(c, &head, row)
 	if !asked || res.State != resourceClaimed || res.Round != e.Round {
 		return nil
 	}
@@ -198,9 +200,9 @@ func (o *Operator) held(c operators.Context, e *event.HoldAnswered, row string) 
 		res.Places = trim(e.Places)
 		head.Refused++
 	}
-	o.resources.Set(c, row, res)
+	o.setResource(c, &head, &res)
 	o.advance(c, &head, row)
-	o.heads.Set(c, rowHead, head)
+	o.save(c, &head)
 	return nil
 }
 
@@ -222,10 +224,10 @@ func (o *Operator) advance(c operators.Context, head *Head, row string) {
 func (o *Operator) endRound(c operators.Context, head *Head) {
 	if head.Refused > 0 && head.Round < MaxRounds {
 		o.giveUp(c, head)
-		o.plan(c, head)
+		o.nextRound(c, head)
 		return
 	}
-	o.decide(c, head, o.load(c, head, false))
+	o.decide(c, head, o.load(c, head, 0, false))
 }
 
 // step ends a round after the first. It is a timer, due at once, because such a
@@ -237,21 +239,16 @@ func (o *Operator) step(c operators.Context, _ string) error {
 		return nil
 	}
 	o.endRound(c, &head)
-	o.heads.Set(c, rowHead, head)
+	o.save(c, &head)
 	return nil
 }
 
 // giveUp releases what this round has been granted, before the next begins.
 func (o *Operator) giveUp(c operators.Context, head *Head) {
-	var rows []string
-	o.resources.Scan(c, "", func(row string, r *Resource) bool {
+	for _, r := range o.listResources(nil, c, head, "") {
 		if r.Round == head.Round && r.State == resourceGranted {
-			rows = append(rows, row)
+			o.release(c, head, r.Key, reasonReplan, nil)
 		}
-		return true
-	})
-	for _, row := range rows {
-		o.release(c, head, row, reasonReplan, nil)
 	}
 }
 
@@ -274,14 +271,14 @@ func (o *Operator) timeUp(c operators.Context, _ string) error {
 	if !known || head.State == Decided {
 		return nil
 	}
-	a := o.load(c, &head, false)
+	a := o.load(c, &head, 0, false)
 	a.late = true
 	if head.State != Holding {
 		head.Round = 0
 		a.drop()
 	}
 	o.decide(c, &head, a)
-	o.heads.Set(c, rowHead, head)
+	o.save(c, &head)
 	return nil
 }
 
@@ -290,11 +287,7 @@ const maxTrimmedBytes = 48 << 10
 
 // trim bounds what an answer says: places with most to promise stay.
 func trim(places []event.Available) []event.Available {
-	bytes := 0
-	for i := range places {
-		bytes += len(places[i].Location) + len(places[i].Pool) + 64
-	}
-	if len(places) <= maxPlaces && bytes <= maxTrimmedBytes {
+	if len(places) <= maxPlaces && placesBytes(places) <= maxTrimmedBytes {
 		return places
 	}
 	return mostATP(places)

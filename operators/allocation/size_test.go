@@ -20,7 +20,7 @@ func bigShop(t testing.TB, skus, places int) *operatortest.Rig {
 	}
 	for place := range places {
 		tell(t, rig, "location", &event.Location{Location: fmt.Sprintf("p%d", place), Pools: []string{"store"},
-			TakesReturns: true, Lat: state.Decimal(50+place) * state.One, Lon: state.One})
+			TakesReturns: true, Lat: 50*state.One + state.Decimal(place)*state.One/10, Lon: state.One})
 	}
 	for sku := range skus {
 		for place := range places {
@@ -96,27 +96,83 @@ func TestLargeOrders(t *testing.T) {
 					t.Fatalf("line %d: %d shipped; want %d", l.Line, l.Shipped, want)
 				}
 			}
-			wantExplanation(t, rig)
+			wantExplanation(t, rig, lines)
 		})
 	}
 }
 
-// wantExplanation checks that explanations of lines keep to the size of a row.
-func wantExplanation(t *testing.T, rig *operatortest.Rig) {
+// wantExplanation checks that every line is explained, and that explanations
+// keep to the size of a row with room to spare.
+func wantExplanation(t *testing.T, rig *operatortest.Rig, lines int) {
 	t.Helper()
-	const most = 2 << 10
+	const most = 20 << 10
 	rows := 0
 	err := rig.Rows(retail.StageAllocation, "O1", func(table *state.Table, row string, value state.Visitable) {
-		if table.Name != "explanations" {
+		if table.Name != "explanations" && table.Name != "decisions" {
 			return
 		}
 		rows++
 		if n := sizeOf(value); n > most {
-			t.Errorf("explanation %s has %d bytes; want at most %d", row, n, most)
+			t.Errorf("row %s of %s has %d bytes; want at most %d", row, table.Name, n, most)
 		}
 	})
-	if err != nil || rows == 0 {
-		t.Errorf("%d explanations, error %v", rows, err)
+	if err != nil || rows < 3 {
+		t.Errorf("%d rows of explanations, error %v", rows, err)
+	}
+	answer, err := rig.Query(retail.StageAllocation, "order", "O1", &allocation.OrderQuestion{Explained: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := answer.(*allocation.OrderState).Decisions[0].ID
+	answer, err = rig.Query(retail.StageAllocation, "decision", "O1", &allocation.DecisionQuestion{ID: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	explained := answer.(*allocation.DecisionState).Lines
+	if len(explained) != lines {
+		t.Fatalf("%d lines explained; want %d", len(explained), lines)
+	}
+	for i, l := range explained {
+		if l.Line != int64(i+1) || len(l.Candidates) != 2 || l.Candidates[0].Taken != 2 || l.Candidates[1].Why == "" {
+			t.Fatalf("explanation %+v; want line %d, taken from the first of two places", l, i+1)
+		}
+	}
+}
+
+// An order of few lines whose SKUs are at very many places has no room in one row
+// while it is being decided; what becomes of it is the same.
+func TestSmallOrderOfManyPlaces(t *testing.T) {
+	const lines, places = 8, 120
+	rig := bigShop(t, lines, places)
+	for _, r := range tell(t, rig, "order.placed", bigOrder("O1", lines)).Records {
+		if e, ok := r.Payload.Value.(*event.AllocationDecided); ok && (len(e.Lines) != lines || e.Lines[0].Parts[0].Location != "p0") {
+			t.Errorf("decision %+v; want all lines from p0", e)
+		}
+	}
+	rows := 0
+	err := rig.Rows(retail.StageAllocation, "O1", func(table *state.Table, row string, value state.Visitable) {
+		switch head, isHead := value.(*allocation.Head); {
+		case isHead && head.Small != nil:
+			t.Error("the order still is a small one; want more places in this test")
+		case table.Name == "lines":
+			rows++
+		case table.Name == "demands" || table.Name == "resources" || table.Name == "plans":
+			t.Errorf("row %s of %s is left", row, table.Name)
+		}
+	})
+	if err != nil || rows != lines {
+		t.Errorf("%d rows of lines, error %v; want %d", rows, err, lines)
+	}
+	tell(t, rig, "order.rejected", &event.OrderRejected{Order: "O1", Document: "R1", Location: "p0"})
+	tell(t, rig, "order.shipped", &event.OrderShipped{Order: "O1", Document: "S1"})
+	answer, err := rig.Query(retail.StageAllocation, "order", "O1", &allocation.OrderQuestion{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, l := range answer.(*allocation.OrderState).Lines {
+		if l.Line != int64(i+1) || l.Shipped != 2 {
+			t.Errorf("line %+v; want line %d shipped whole", l, i+1)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ func (a *attempt) inbound(s *skuDemand) int64 {
 		if in.Arrives == 0 || a.head.PromisedBy != 0 && in.Arrives > a.head.PromisedBy {
 			continue
 		}
-		p := placeInfo{location: in.Location}
+		p := placeInfo{location: in.Location, row: a.o.Locations.Get(a.c, in.Location)}
 		a.describe(&p)
 		if p.why == whyCapacity { // of today
 			p.why = ""

@@ -19,22 +19,25 @@ const (
 )
 
 // describe fills in a place's costs and whether it is out as a whole. A place
-// without reference data costs what the policy says and has no distance.
+// without reference data costs what the policy says and has no distance; a
+// distance below zero is not known yet.
 func (a *attempt) describe(p *placeInfo) {
 	pol := a.policy.Allocation
 	p.free = -1
 	p.shipping, p.unit = pol.ShippingPerParcel, pol.HandlingPerUnit
-	if loc := a.o.Locations.Get(a.c, p.location); loc != nil {
+	if loc := p.row; loc != nil {
 		p.owner = loc.Owner
 		p.shipping += loc.ShippingCost
 		p.unit += loc.HandlingCost
-		p.metres = metres(loc, a.head.Destination)
+		if p.metres < 0 {
+			p.metres = metres(loc, a.head.Destination)
+		}
 		p.distance = perKM(pol.ShippingPerKM, p.metres)
 		if loc.DailyCapacity > 0 {
 			a.capacity(p, pol.CapacityPrice)
 		}
 	}
-	if _, out := a.o.rejections.Get(a.c, p.location); out {
+	if a.rejected(p.location) {
 		p.why = whyRejected
 	} else if rule := a.ownerRule(p.owner); rule != "" {
 		p.why = rulePrefix + rule
@@ -43,11 +46,20 @@ func (a *attempt) describe(p *placeInfo) {
 	}
 }
 
+// rejected says whether a place could not serve this order before.
+func (a *attempt) rejected(location string) bool {
+	if a.head.Attempt < 2 {
+		return false // which saves a look at the rows of most orders
+	}
+	_, out := a.o.rejections.Get(a.c, location)
+	return out
+}
+
 // capacity reads what the place's day has left, once that is known.
 func (a *attempt) capacity(p *placeInfo, price state.Decimal) {
 	p.capacity = capacity.Key(p.location, a.head.Started)
 	p.free = 0
-	r, asked := a.o.resources.Get(a.c, kindCapacity+p.capacity)
+	r, asked := a.o.resource(a.c, a.head, kindCapacity+p.capacity)
 	if !asked || len(r.Places) == 0 {
 		return
 	}

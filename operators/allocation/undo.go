@@ -158,10 +158,13 @@ func (u *undo) parcels(keep func(attempt int64, row, location string, units int6
 // was sent gives its capacity back.
 func (u *undo) shrinkParcels(reason string) {
 	u.parcels(func(attempt int64, row, _ string, units int64) {
-		p, _ := u.o.parcels.Get(u.c, row)
+		p, limited := u.o.parcels.Get(u.c, row)
+		if !limited {
+			return
+		}
 		p.Reserved -= units
 		u.o.parcels.Set(u.c, row, p)
-		if p.Reserved == 0 && !p.Shipped && p.Capacity != "" {
+		if p.Reserved == 0 && !p.Shipped {
 			u.o.ReleaseCapacity.Emit(u.c, p.Capacity, &event.HoldReleased{
 				Order: u.c.Key(), Attempt: attempt, Round: p.Round, Resource: p.Capacity, Reason: reason,
 			})
@@ -173,12 +176,15 @@ func (u *undo) shrinkParcels(reason string) {
 // later for the same attempt counts as the same parcel.
 func (u *undo) sendParcels(document string) {
 	u.parcels(func(attempt int64, row, location string, units int64) {
-		p, _ := u.o.parcels.Get(u.c, row)
+		p, limited := u.o.parcels.Get(u.c, row)
+		if !limited {
+			return
+		}
 		p.Reserved -= units
 		first := !p.Shipped
 		p.Shipped = true
 		u.o.parcels.Set(u.c, row, p)
-		if first && p.Capacity != "" {
+		if first {
 			u.o.SettleCapacity.Emit(u.c, p.Capacity, &event.HoldSettled{
 				Order: u.c.Key(), Attempt: attempt, Resource: p.Capacity, Document: document,
 				Parts: []event.HoldPart{{Location: location, Quantity: 1}},

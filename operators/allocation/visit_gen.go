@@ -5,6 +5,25 @@ package allocation
 import "anabranch.dev/state"
 
 // Visit lists the fields of x.
+func (x *Decision) Visit(v state.Visitor) {
+	v.String("id", &x.ID)
+	v.Int("attempt", &x.Attempt)
+	v.Int("round", &x.Round)
+	v.Time("time", &x.Time)
+	v.Bool("failed", &x.Failed)
+	v.String("because", &x.Because)
+	v.Int("policy", &x.Policy)
+	state.VisitStruct(v, "cost", &x.Cost)
+	v.Bytes("plan", &x.Plan)
+	v.Bytes("lines", &x.Lines)
+}
+
+// Visit lists the fields of x.
+func (x *Explanation) Visit(v state.Visitor) {
+	v.Bytes("facts", &x.Facts)
+}
+
+// Visit lists the fields of x.
 func (x *DecisionRow) Visit(v state.Visitor) {
 	v.String("id", &x.ID)
 	v.Int("attempt", &x.Attempt)
@@ -126,6 +145,7 @@ func (x *Head) Visit(v state.Visitor) {
 	v.String("request", &x.Request)
 	v.Int("reserved", &x.Reserved)
 	v.Time("expiry", &x.Expiry)
+	state.VisitOptional(v, "small", &x.Small)
 }
 
 // Visit lists the fields of x.
@@ -157,6 +177,7 @@ func (x *ReservedPart) Visit(v state.Visitor) {
 
 // Visit lists the fields of x.
 func (x *Demand) Visit(v state.Visitor) {
+	v.String("sku", &x.SKU)
 	v.Int("line", &x.Line)
 	v.Int("quantity", &x.Quantity)
 	v.Bool("waited", &x.Waited)
@@ -165,11 +186,18 @@ func (x *Demand) Visit(v state.Visitor) {
 
 // Visit lists the fields of x.
 func (x *Resource) Visit(v state.Visitor) {
+	v.String("key", &x.Key)
 	v.String("state", &x.State)
 	v.Int("round", &x.Round)
+	v.Bool("final", &x.Final)
 	v.String("fault", &x.Fault)
 	state.VisitStructs(v, "places", &x.Places)
 	state.VisitStructs(v, "inbound", &x.Inbound)
+}
+
+// Visit lists the fields of x.
+func (x *Plan) Visit(v state.Visitor) {
+	v.Bytes("facts", &x.Facts)
 }
 
 // Visit lists the fields of x.
@@ -212,4 +240,12 @@ func (x *Parked) Visit(v state.Visitor) {
 // Visit lists the fields of x.
 func (x *Resumed) Visit(v state.Visitor) {
 	v.String("row", &x.Row)
+}
+
+// Visit lists the fields of x.
+func (x *Small) Visit(v state.Visitor) {
+	state.VisitStructs(v, "lines", &x.Lines)
+	state.VisitStructs(v, "demands", &x.Demands)
+	state.VisitStructs(v, "resources", &x.Resources)
+	v.Bytes("plan", &x.Plan)
 }

@@ -74,11 +74,13 @@ type HoldPart struct {
 // undecided holds, and is refused, at once or when its turn comes, only if
 // decided holds make it impossible. Asked again with the same attempt and round
 // it is answered the same; once given back it is refused with reason released,
-// for nothing is held for it any more.
+// for nothing is held for it any more. A final claim is the only one that its
+// order waits for: the grant decides it.
 type HoldAsked struct {
 	Order    string     `v:"order"`
 	Attempt  int64      `v:"attempt"`
 	Round    int64      `v:"round"`
+	Final    bool       `v:"final"`
 	Resource string     `v:"resource"`
 	Parts    []HoldPart `v:"parts"`
 }

@@ -156,6 +156,7 @@ func (x *HoldAsked) Visit(v state.Visitor) {
 	v.String("order", &x.Order)
 	v.Int("attempt", &x.Attempt)
 	v.Int("round", &x.Round)
+	v.Bool("final", &x.Final)
 	v.String("resource", &x.Resource)
 	state.VisitStructs(v, "parts", &x.Parts)
 }

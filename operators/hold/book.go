@@ -17,6 +17,7 @@ type Marks struct {
 	Reserved  int64 `v:"reserved"`  // units granted, decided or not
 	Undecided int64 `v:"undecided"` // units of these that are not decided yet
 	Queued    int64 `v:"queued"`    // claims that wait here
+	Last      int64 `v:"last"`      // number given last to a claim on this place
 }
 
 // Resource is what a [Book] is about, during one call.
@@ -49,7 +50,8 @@ type Claim struct {
 	Attempt int64            `v:"attempt"`
 	Round   int64            `v:"round"`
 	State   string           `v:"state"`
-	Number  uint64           `v:"number"` // position in the queue, or in the order of decisions
+	Final   bool             `v:"final"`  // decided when it is granted
+	Number  int64            `v:"number"` // position in the queues, or in the order of decisions, at its places
 	Parts   []event.HoldPart `v:"parts"`
 }
 
@@ -61,11 +63,6 @@ type Closed struct {
 // Pointer leads from an index to a claim.
 type Pointer struct {
 	Claim string `v:"claim"`
-}
-
-// Counter numbers queued and decided claims.
-type Counter struct {
-	Last uint64 `v:"last"`
 }
 
 // Limits of a book.
@@ -96,7 +93,6 @@ type Book struct {
 	closed  operators.Table[Closed]  // by order, attempt and round
 	queue   operators.Table[Pointer] // by place and number, oldest first
 	decided operators.Table[Pointer] // by place and number, newest first
-	counter operators.Table[Counter]
 }
 
 // Declare adds the book's tables to an operator's declaration.
@@ -105,7 +101,6 @@ func (b *Book) Declare(d *operators.Declaration) {
 	b.closed = operators.Keeps[Closed](d, "closed_claims", operators.Lifetime(Remembered))
 	b.queue = operators.Keeps[Pointer](d, "claim_queue", operators.MaxRows(MaxClaims))
 	b.decided = operators.Keeps[Pointer](d, "decided_claims", operators.MaxRows(MaxClaims))
-	b.counter = operators.Keeps[Counter](d, "claim_counter", operators.MaxRows(1))
 }
 
 // Open visits the open claims in row order until fn returns false.
@@ -123,8 +118,8 @@ func (b *Book) Ask(c operators.Context, r Resource, e *event.HoldAsked) error {
 	if err := checkParts(e.Parts); err != nil {
 		return err
 	}
-	claim := &Claim{Order: e.Order, Attempt: e.Attempt, Round: e.Round, Parts: e.Parts}
-	if old, known := b.closed.Get(c, closedKey(claim)); known {
+	claim := &Claim{Order: e.Order, Attempt: e.Attempt, Round: e.Round, Final: e.Final, Parts: e.Parts}
+	if old, known := b.closed.Get(c, closedKey(claim.Order, claim.Attempt, claim.Round)); known {
 		r.Answer(claim, false, old.Reason)
 		return nil
 	}
@@ -146,7 +141,8 @@ func (b *Book) Ask(c operators.Context, r Resource, e *event.HoldAsked) error {
 
 // place finds a new claim its place: granted, queued or refused.
 func (b *Book) place(c operators.Context, r Resource, claim *Claim) {
-	sums := sumParts(claim.Parts)
+	var buf [2]sum
+	sums := sumParts(buf[:0], claim.Parts)
 	fits, possible, waited := true, true, false
 	for _, s := range sums {
 		m, limit := r.Marks(s.at), r.Limit(s.at)
@@ -177,13 +173,25 @@ func (b *Book) grant(c operators.Context, r Resource, claim *Claim, sums []sum) 
 			panic("hold: granted above the limit")
 		}
 	}
-	claim.State = Granted
-	b.claims.Set(c, claimKey(claim.Order, claim.Attempt), *claim)
+	key := claimKey(claim.Order, claim.Attempt)
+	if claim.State = Granted; claim.Final {
+		b.decide(c, r, claim, key, sums)
+	}
+	b.claims.Set(c, key, *claim)
 	r.Answer(claim, true, "")
 }
 
+// decide makes a reservation of a granted claim.
+func (b *Book) decide(c operators.Context, r Resource, claim *Claim, key string, sums []sum) {
+	claim.State, claim.Number = Decided, next(r, sums)
+	for _, s := range sums {
+		r.Marks(s.at).Undecided -= s.units
+		b.decided.Set(c, decidedKey(s.at, claim.Number), Pointer{Claim: key})
+	}
+}
+
 func (b *Book) refuse(c operators.Context, r Resource, claim *Claim, reason string) {
-	b.closed.Set(c, closedKey(claim), Closed{Reason: reason})
+	b.closed.Set(c, closedKey(claim.Order, claim.Attempt, claim.Round), Closed{Reason: reason})
 	r.Answer(claim, false, reason)
 }
 
@@ -196,25 +204,27 @@ func (b *Book) Decide(c operators.Context, r Resource, e *event.HoldDecided) err
 		return nil
 	}
 	if !open || claim.Round != e.Round || claim.State != Granted {
-		if old, known := b.closed.Get(c, closedKey(&Claim{Order: e.Order, Attempt: e.Attempt, Round: e.Round})); known && old.Reason == Released {
+		if old, known := b.closed.Get(c, closedKey(e.Order, e.Attempt, e.Round)); known && old.Reason == Released {
 			return nil
 		}
 		return operators.Rejectf(CodeHoldUnknown, "order %s attempt %d round %d: nothing granted", e.Order, e.Attempt, e.Round)
 	}
-	claim.State, claim.Number = Decided, b.next(c)
-	for _, s := range sumParts(claim.Parts) {
-		r.Marks(s.at).Undecided -= s.units
-		b.decided.Set(c, decidedKey(s.at, claim.Number), Pointer{Claim: key})
-	}
+	var buf [2]sum
+	b.decide(c, r, &claim, key, sumParts(buf[:0], claim.Parts))
 	b.claims.Set(c, key, claim)
 	return nil
 }
 
-func (b *Book) next(c operators.Context) uint64 {
-	n, _ := b.counter.Get(c, "")
-	n.Last++
-	b.counter.Set(c, "", n)
-	return n.Last
+// next numbers a claim after all that were numbered at any of its places.
+func next(r Resource, sums []sum) int64 {
+	last := int64(0)
+	for _, s := range sums {
+		last = max(last, r.Marks(s.at).Last)
+	}
+	for _, s := range sums {
+		r.Marks(s.at).Last = last + 1
+	}
+	return last + 1
 }
 
 // sum is what a claim asks for at one place over all its lines.
@@ -223,8 +233,8 @@ type sum struct {
 	units int64
 }
 
-func sumParts(parts []event.HoldPart) []sum {
-	sums := make([]sum, 0, 2)
+// sumParts appends to sums, which is empty.
+func sumParts(sums []sum, parts []event.HoldPart) []sum {
 next:
 	for _, p := range parts {
 		at := Place{p.Location, p.Pool}
@@ -251,14 +261,24 @@ func checkParts(parts []event.HoldPart) error {
 	return nil
 }
 
+// usualKey is room for most row keys.
+const usualKey = 96
+
 func claimKey(order string, attempt int64) string {
-	return Key(order, strconv.FormatInt(attempt, 10))
+	b := appendPart(make([]byte, 0, usualKey), order)
+	return string(append(strconv.AppendInt(b, attempt, 10), 0))
 }
 
-func closedKey(claim *Claim) string {
-	return Key(claim.Order, strconv.FormatInt(claim.Attempt, 10), strconv.FormatInt(claim.Round, 10))
+func closedKey(order string, attempt, round int64) string {
+	b := appendPart(make([]byte, 0, usualKey), order)
+	b = append(strconv.AppendInt(b, attempt, 10), 0)
+	return string(append(strconv.AppendInt(b, round, 10), 0))
 }
 
-func queueKey(at Place, number uint64) string { return at.Key() + Number(number) }
+func queueKey(at Place, number int64) string {
+	return string(appendNumber(at.append(make([]byte, 0, usualKey)), uint64(number)))
+}
 
-func decidedKey(at Place, number uint64) string { return at.Key() + Number(^number) }
+func decidedKey(at Place, number int64) string {
+	return string(appendNumber(at.append(make([]byte, 0, usualKey)), ^uint64(number)))
+}

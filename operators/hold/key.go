@@ -6,32 +6,38 @@ import "strings"
 // is a prefix of another with as many parts, and keys sort as their parts do.
 // Each part ends in a zero byte; one inside a part is escaped.
 func Key(parts ...string) string {
-	size := len(parts)
+	b := make([]byte, 0, usualKey)
 	for _, p := range parts {
-		size += len(p) + strings.Count(p, "\x00")
-	}
-	b := make([]byte, 0, size)
-	for _, p := range parts {
-		for i := range len(p) {
-			b = append(b, p[i])
-			if p[i] == 0 {
-				b = append(b, 0xff)
-			}
-		}
-		b = append(b, 0)
+		b = appendPart(b, p)
 	}
 	return string(b)
 }
 
+func appendPart(b []byte, part string) []byte {
+	if strings.IndexByte(part, 0) < 0 {
+		return append(append(b, part...), 0)
+	}
+	for i := range len(part) {
+		b = append(b, part[i])
+		if part[i] == 0 {
+			b = append(b, 0xff)
+		}
+	}
+	return append(b, 0)
+}
+
 // Key is the place as the beginning of a row key.
-func (p Place) Key() string { return Key(p.Location, p.Pool) }
+func (p Place) Key() string { return string(p.append(make([]byte, 0, usualKey))) }
+
+func (p Place) append(b []byte) []byte { return appendPart(appendPart(b, p.Location), p.Pool) }
 
 // Number is n as 16 hex digits, for row keys that sort by number.
-func Number(n uint64) string {
+func Number(n uint64) string { return string(appendNumber(make([]byte, 0, 16), n)) }
+
+func appendNumber(b []byte, n uint64) []byte {
 	const hex = "0123456789abcdef"
-	var b [16]byte
-	for i := range b {
-		b[i] = hex[n>>(60-4*i)&15]
+	for i := range 16 {
+		b = append(b, hex[n>>(60-4*i)&15])
 	}
-	return string(b[:])
+	return b
 }

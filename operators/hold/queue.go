@@ -4,7 +4,7 @@ import "anabranch.dev/operators"
 
 // enqueue lets a claim wait at all its places.
 func (b *Book) enqueue(c operators.Context, r Resource, claim *Claim, sums []sum) {
-	claim.State, claim.Number = Queued, b.next(c)
+	claim.State, claim.Number = Queued, next(r, sums)
 	key := claimKey(claim.Order, claim.Attempt)
 	for _, s := range sums {
 		r.Marks(s.at).Queued++
@@ -50,7 +50,7 @@ func (b *Book) Wake(c operators.Context, r Resource, at Place, budget int) int {
 		if !open || claim.State != Queued {
 			panic("hold: the queue names a claim that does not wait")
 		}
-		sums := sumParts(claim.Parts)
+		sums := sumParts(nil, claim.Parts)
 		answered := b.turn(c, r, &claim, key, sums)
 		if !answered {
 			work = work[:len(work)-1]

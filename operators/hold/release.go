@@ -99,7 +99,7 @@ func (b *Book) take(c operators.Context, r Resource, claim *Claim, parts []event
 
 // keep stores what is left of a claim.
 func (b *Book) keep(c operators.Context, claim *Claim, left []event.HoldPart) {
-	before := sumParts(claim.Parts)
+	before := sumParts(nil, claim.Parts)
 	rest := make([]event.HoldPart, 0, len(left))
 	for _, p := range left {
 		if p.Quantity > 0 {
@@ -107,7 +107,7 @@ func (b *Book) keep(c operators.Context, claim *Claim, left []event.HoldPart) {
 		}
 	}
 	claim.Parts = rest
-	after := sumParts(rest)
+	after := sumParts(nil, rest)
 	if claim.State == Decided {
 		for _, s := range before {
 			if !sumsHave(after, s.at) {
@@ -121,12 +121,12 @@ func (b *Book) keep(c operators.Context, claim *Claim, left []event.HoldPart) {
 		return
 	}
 	b.claims.Delete(c, key)
-	b.closed.Set(c, closedKey(claim), Closed{Reason: Released})
+	b.closed.Set(c, closedKey(claim.Order, claim.Attempt, claim.Round), Closed{Reason: Released})
 }
 
 // end closes a whole claim, whatever its state.
 func (b *Book) end(c operators.Context, r Resource, claim *Claim) {
-	sums := sumParts(claim.Parts)
+	sums := sumParts(nil, claim.Parts)
 	if claim.State == Queued {
 		b.dequeue(c, r, claim, sums)
 	}
@@ -139,7 +139,7 @@ func (b *Book) end(c operators.Context, r Resource, claim *Claim) {
 		}
 	}
 	b.claims.Delete(c, claimKey(claim.Order, claim.Attempt))
-	b.closed.Set(c, closedKey(claim), Closed{Reason: Released})
+	b.closed.Set(c, closedKey(claim.Order, claim.Attempt, claim.Round), Closed{Reason: Released})
 }
 
 func (b *Book) unmark(r Resource, claim *Claim, at Place, units int64) {

@@ -9,6 +9,7 @@ func (x *Marks) Visit(v state.Visitor) {
 	v.Int("reserved", &x.Reserved)
 	v.Int("undecided", &x.Undecided)
 	v.Int("queued", &x.Queued)
+	v.Int("last", &x.Last)
 }
 
 // Visit lists the fields of x.
@@ -17,7 +18,8 @@ func (x *Claim) Visit(v state.Visitor) {
 	v.Int("attempt", &x.Attempt)
 	v.Int("round", &x.Round)
 	v.String("state", &x.State)
-	v.Uint("number", &x.Number)
+	v.Bool("final", &x.Final)
+	v.Int("number", &x.Number)
 	state.VisitStructs(v, "parts", &x.Parts)
 }
 
@@ -29,9 +31,4 @@ func (x *Closed) Visit(v state.Visitor) {
 // Visit lists the fields of x.
 func (x *Pointer) Visit(v state.Visitor) {
 	v.String("claim", &x.Claim)
-}
-
-// Visit lists the fields of x.
-func (x *Counter) Visit(v state.Visitor) {
-	v.Uint("last", &x.Last)
 }

@@ -102,7 +102,9 @@ func (o *Operator) serveBacklog(c operators.Context, id string) error {
 // tell tells as many backorders, in turn, as what can be promised may serve.
 func (s *sheet) tell(q Backlog) {
 	units := int64(0)
-	s.each(func(row *Shelf) { units += s.rules.atp(row) })
+	for _, row := range s.all() {
+		units += s.rules.atp(row)
+	}
 	var keys []string
 	if units > 0 {
 		s.o.turns.ScanFrom(s.c, "", hold.Number(q.Served+1), func(_ string, t *Turn) bool {

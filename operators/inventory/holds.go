@@ -30,12 +30,13 @@ const MaxPlaces = 512
 
 // available lists what could be promised where, by location and pool.
 func (s *sheet) available() []event.Available {
-	var all []event.Available
-	s.each(func(row *Shelf) {
-		all = append(all, event.Available{Location: row.Location, Pool: row.Pool, OnHand: row.OnHand,
+	rows := s.all()
+	all := make([]event.Available, len(rows))
+	for i, row := range rows {
+		all[i] = event.Available{Location: row.Location, Pool: row.Pool, OnHand: row.OnHand,
 			Reserved: row.Marks.Reserved, Withheld: row.Withheld, SafetyStock: s.rules.safety,
-			ATP: s.rules.atp(row), Confidence: row.Confidence(), Undecided: row.Marks.Undecided})
-	})
+			ATP: s.rules.atp(row), Confidence: row.Confidence(), Undecided: row.Marks.Undecided}
+	}
 	if len(all) <= MaxPlaces {
 		return all
 	}
@@ -49,9 +50,8 @@ func (s *sheet) available() []event.Available {
 }
 
 func (o *Operator) asked(c operators.Context, e *event.AvailabilityAsked) error {
-	s := o.open(c)
 	o.Answered.Emit(c, e.Order, &event.AvailabilityAnswered{Order: e.Order, Attempt: e.Attempt, Round: e.Round,
-		Resource: c.Key(), Places: s.available(), Inbound: o.comingIn(c)})
+		Resource: c.Key(), Places: o.look(c).available(), Inbound: o.comingIn(c)})
 	return nil
 }
 
@@ -81,7 +81,7 @@ func (o *Operator) holdReleased(c operators.Context, e *event.HoldReleased) erro
 	release := *e
 	release.Parts = s.resolve(e.Parts)
 	given, decided := o.book.Release(c, s, &release)
-	if !decided {
+	if !decided || e.Reason == ReasonReplan {
 		s.replan = true
 	}
 	if e.Reason == ReasonRejected {
@@ -90,8 +90,11 @@ func (o *Operator) holdReleased(c operators.Context, e *event.HoldReleased) erro
 	return s.close()
 }
 
-// ReasonRejected is the reason of a release by a place that can't find the goods.
-const ReasonRejected = "rejected"
+// Reasons of a release that the stock hears.
+const (
+	ReasonRejected = "rejected" // by a place that can't find the goods
+	ReasonReplan   = "replan"   // by an order that is still looking, or has found something else
+)
 
 // rejected lowers the confidence of places that could not find what they hold.
 func (s *sheet) rejected(given []event.HoldPart) {

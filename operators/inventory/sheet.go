@@ -11,7 +11,8 @@ import (
 )
 
 // sheet is the working copy of the rows that one call touches. A handler opens
-// it, books on it and closes it; only close writes rows.
+// it, books on it and closes it; only close writes rows. A stage has one, which
+// its calls use one after the other.
 type sheet struct {
 	o        *Operator
 	c        operators.Context
@@ -20,11 +21,15 @@ type sheet struct {
 	before   Accounts
 	shelves  []*shelf
 	replan   bool // what became free in this call is not supply
+
+	rows []*Shelf // of all shelves, while they are looked at
+	list func(row string, value *Shelf) bool
 }
 
 // shelf is the working copy of a Shelf row.
 type shelf struct {
 	at     hold.Place
+	key    string // of the row
 	row    Shelf
 	before Shelf
 	atp    int64 // before the call
@@ -81,8 +86,15 @@ func (o *Operator) at(r operators.Reader, location, pool string) hold.Place {
 	return hold.Place{Location: location, Pool: pool}
 }
 
+// look opens a sheet that is only looked at.
+func (o *Operator) look(c operators.Context) *sheet {
+	s := operators.Scratch[sheet](c)
+	s.o, s.c, s.rules, s.shelves, s.replan = o, c, o.rules(c), s.shelves[:0], false
+	return s
+}
+
 func (o *Operator) open(c operators.Context) *sheet {
-	s := &sheet{o: o, c: c, rules: o.rules(c)}
+	s := o.look(c)
 	s.accounts, _ = o.accounts.Get(c, "")
 	s.before = s.accounts
 	return s
@@ -107,12 +119,29 @@ func (s *sheet) shelf(at hold.Place) *shelf {
 	if sh := s.touched(at); sh != nil {
 		return sh
 	}
-	sh := &shelf{at: at}
-	sh.row, sh.known = s.o.shelves.Get(s.c, at.Key())
-	sh.row.Location, sh.row.Pool = at.Location, at.Pool
+	sh := s.blank()
+	*sh = shelf{at: at, key: at.Key()}
+	sh.row, sh.known = s.o.shelves.Get(s.c, sh.key)
+	if !sh.known {
+		sh.row.Location, sh.row.Pool = at.Location, at.Pool
+	}
 	sh.before, sh.atp = sh.row, s.rules.atp(&sh.row)
-	s.shelves = append(s.shelves, sh)
 	return sh
+}
+
+// blank is one more shelf on the sheet, as an earlier call has left it.
+func (s *sheet) blank() *shelf {
+	n := len(s.shelves)
+	if n < cap(s.shelves) {
+		s.shelves = s.shelves[:n+1]
+		if s.shelves[n] != nil {
+			return s.shelves[n]
+		}
+		s.shelves[n] = &shelf{}
+		return s.shelves[n]
+	}
+	s.shelves = append(s.shelves, &shelf{})
+	return s.shelves[n]
 }
 
 // touched is the working copy of a place if there is one.
@@ -128,15 +157,21 @@ func (s *sheet) touched(at hold.Place) *shelf {
 // find is shelf for events' locations and pools.
 func (s *sheet) find(location, pool string) *shelf { return s.shelf(s.o.at(s.c, location, pool)) }
 
-// each visits every shelf of the SKU, as this call sees it, in row order.
-func (s *sheet) each(fn func(row *Shelf)) {
-	s.o.shelves.Scan(s.c, "", func(_ string, row *Shelf) bool {
-		if sh := s.touched(hold.Place{Location: row.Location, Pool: row.Pool}); sh != nil {
-			row = &sh.row
+// all is every shelf of the SKU, as this call sees it, in row order. It is good
+// until it is asked for again.
+func (s *sheet) all() []*Shelf {
+	if s.list == nil {
+		s.list = func(_ string, row *Shelf) bool {
+			if sh := s.touched(hold.Place{Location: row.Location, Pool: row.Pool}); sh != nil {
+				row = &sh.row
+			}
+			s.rows = append(s.rows, row)
+			return true
 		}
-		fn(row)
-		return true
-	})
+	}
+	s.rows = s.rows[:0]
+	s.o.shelves.Scan(s.c, "", s.list)
+	return s.rows
 }
 
 // close finishes a call: takes reservations back that nothing stands behind any
@@ -151,12 +186,12 @@ func (s *sheet) close() error {
 	}
 	for _, sh := range s.shelves {
 		if sh.more {
-			s.o.again.Set(s.c, sh.at.Key(), s.c.LogTime())
+			s.o.again.Set(s.c, sh.key, s.c.LogTime())
 		}
 		if sh.row == sh.before {
 			continue
 		}
-		s.o.shelves.Set(s.c, sh.at.Key(), sh.row)
+		s.o.shelves.Set(s.c, sh.key, sh.row)
 		s.level(sh)
 	}
 	s.serve()
@@ -165,14 +200,14 @@ func (s *sheet) close() error {
 
 // level publishes a shelf if what can be seen of it changed.
 func (s *sheet) level(sh *shelf) {
-	l, was := s.levelOf(&sh.row), s.levelOf(&sh.before)
-	if *l != *was || !sh.known {
-		s.o.Level.Emit(s.c, RecordKey(s.c.Key(), sh.at), l)
+	if l := s.levelOf(&sh.row); l != s.levelOf(&sh.before) || !sh.known {
+		e := l
+		s.o.Level.Emit(s.c, RecordKey(s.c.Key(), sh.at), &e)
 	}
 }
 
-func (s *sheet) levelOf(row *Shelf) *event.StockLevel {
-	return &event.StockLevel{SKU: s.c.Key(), Location: row.Location, Pool: row.Pool, OnHand: row.OnHand,
+func (s *sheet) levelOf(row *Shelf) event.StockLevel {
+	return event.StockLevel{SKU: s.c.Key(), Location: row.Location, Pool: row.Pool, OnHand: row.OnHand,
 		Reserved: row.Marks.Reserved, Withheld: row.Withheld, InTransit: row.InTransit,
 		SafetyStock: s.rules.safety, ATP: s.rules.atp(row), Confidence: row.Confidence()}
 }
@@ -182,6 +217,10 @@ var escaped = strings.NewReplacer("%", "%25", "/", "%2F")
 
 // RecordKey is the key of the stock records of a place: sku/location/pool.
 func RecordKey(sku string, at hold.Place) string {
+	const special = "%/"
+	if !strings.ContainsAny(sku, special) && !strings.ContainsAny(at.Location, special) && !strings.ContainsAny(at.Pool, special) {
+		return sku + "/" + at.Location + "/" + at.Pool
+	}
 	return escaped.Replace(sku) + "/" + escaped.Replace(at.Location) + "/" + escaped.Replace(at.Pool)
 }
 

@@ -122,6 +122,13 @@ const MaxInbound = 64
 
 // comingIn lists the dated supply on its way.
 func (o *Operator) comingIn(r operators.Reader) []event.Inbound {
+	if o.inbound.Count(r) == 0 {
+		return nil
+	}
+	return o.listInbound(r)
+}
+
+func (o *Operator) listInbound(r operators.Reader) []event.Inbound {
 	var documents []string
 	o.inbound.Scan(r, "", func(_ string, in *Inbound) bool {
 		documents = append(documents, in.Document)

@@ -126,12 +126,14 @@ func (g *graph) wireStock() {
 
 // wireOrders takes in orders, sales and returns, and sends out decisions.
 func (g *graph) wireOrders() {
-	topology.Source(g.b, TopicSales, g.allocation.Placed, func(e *event.OrderPlaced) string { return e.Order })
+	// An order's or a receipt's number is its key: who has seen the number needs no
+	// (source, id) to recognise a repeat.
+	topology.Source(g.b, TopicSales, g.allocation.Placed, func(e *event.OrderPlaced) string { return e.Order }, topology.Idempotent())
 	topology.Source(g.b, TopicSales, g.allocation.Cancelled, func(e *event.OrderCancelled) string { return e.Order })
 	topology.Source(g.b, TopicSales, g.allocation.Shipped, func(e *event.OrderShipped) string { return e.Order })
 	topology.Source(g.b, TopicSales, g.allocation.Rejected, func(e *event.OrderRejected) string { return e.Order })
 	topology.Source(g.b, TopicSales, g.allocation.Returned, allocation.ReturnKey)
-	topology.Source(g.b, TopicSales, g.receipt.Sold, func(e *event.SaleCompleted) string { return e.Receipt })
+	topology.Source(g.b, TopicSales, g.receipt.Sold, func(e *event.SaleCompleted) string { return e.Receipt }, topology.Idempotent())
 	topology.Connect(g.b, g.receipt.Moved, g.inventory.Moved)
 	topology.Connect(g.b, g.allocation.MoveGoods, g.inventory.Moved)
 	topology.Connect(g.b, g.allocation.Resume, g.allocation.Resumed)

@@ -142,14 +142,20 @@ func checkOrder(c *cell, vs *Violations, held map[reservation]int64, quiet bool)
 		return nil // a return without order, or a tombstone
 	}
 	var reserved, lines int64
-	err := each(c, "lines", func(_ string, l *allocation.Line) {
+	line := func(_ string, l *allocation.Line) {
 		lines++
 		reserved += l.Reserved()
 		checkLine(vs, order, head, l)
 		for _, p := range l.Parts {
 			held[reservation{order, l.SKU, p.Location, p.Pool, p.Attempt, l.Line}] -= p.Quantity
 		}
-	})
+	}
+	if head.Small != nil {
+		for i := range head.Small.Lines {
+			line("", &head.Small.Lines[i])
+		}
+	}
+	err := each(c, "lines", line)
 	if err != nil {
 		return err
 	}
@@ -172,6 +178,9 @@ func checkOrder(c *cell, vs *Violations, held map[reservation]int64, quiet bool)
 	}
 	if head.State != allocation.Decided {
 		vs.addf(CodeUndecided, order, "is %s in attempt %d round %d, %d answers out", head.State, head.Attempt, head.Round, head.Pending)
+	}
+	if s := head.Small; s != nil && len(s.Demands)+len(s.Resources)+len(s.Plan) > 0 && head.State == allocation.Decided {
+		vs.addf(CodeAccounting, order, "is decided and still has %d demands and %d resources", len(s.Demands), len(s.Resources))
 	}
 	for _, table := range []string{"demands", "resources", "plans"} {
 		rows := 0
