@@ -69,6 +69,22 @@ func (a *Admin) Describe(ctx context.Context, topics []string) ([]connectors.Top
 	return describe(ctx, a.adm, topics)
 }
 
+// Delete removes topics and a consumer group, as far as they are there.
+func (a *Admin) Delete(ctx context.Context, topics []string, group string) error {
+	var faults []error
+	deleted, err := a.adm.DeleteTopics(ctx, topics...)
+	faults = append(faults, err)
+	for _, d := range deleted.Sorted() {
+		if d.Err != nil && !errors.Is(d.Err, kerr.UnknownTopicOrPartition) {
+			faults = append(faults, fmt.Errorf("delete topic %s: %w", d.Topic, d.Err))
+		}
+	}
+	if _, err := a.adm.DeleteGroup(ctx, group); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		faults = append(faults, fmt.Errorf("delete group %s: %w", group, err))
+	}
+	return errors.Join(faults...)
+}
+
 // settleTimeout is how long brokers may take to tell each other of a new topic.
 const settleTimeout = 10 * time.Second
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,10 +13,8 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/kafka/embedded"
+	"anabranch.dev/internal/apachekafka"
 )
-
-// brokerEnv runs the tests that need no faults against another broker.
-const brokerEnv = "ANABRANCH_TEST_KAFKA"
 
 // patience bounds every wait of a test.
 const patience = 20 * time.Second
@@ -26,23 +24,19 @@ type testBroker struct {
 	tb     testing.TB
 	ctx    context.Context
 	addrs  []string
-	broker *embedded.Broker // nil: a broker of someone else
-	prefix string           // of topics and clusters, unique to the test
+	broker *embedded.Broker     // nil: Apache Kafka
+	apache *apachekafka.Cluster // nil: the embedded broker
+	prefix string               // of topics and clusters, unique to the test
 }
 
-// newBroker starts an embedded broker in memory, or uses the one named by the
-// environment.
-func newBroker(tb testing.TB) *testBroker {
-	tb.Helper()
-	if addrs := os.Getenv(brokerEnv); addrs != "" {
-		return (&testBroker{tb: tb, addrs: strings.Split(addrs, ",")}).init()
-	}
-	return newFaultyBroker(tb, embedded.Config{})
+// eachBroker runs a test against the embedded broker and against Apache Kafka.
+func eachBroker(t *testing.T, run func(t *testing.T, b *testBroker)) {
+	t.Run("embedded", func(t *testing.T) { run(t, newEmbedded(t, embedded.Config{})) })
+	t.Run("apache", func(t *testing.T) { run(t, newApache(t)) })
 }
 
-// newFaultyBroker starts an embedded broker, for tests that inject faults or
-// restart it.
-func newFaultyBroker(tb testing.TB, cfg embedded.Config) *testBroker {
+// newEmbedded starts an embedded broker of the test's own.
+func newEmbedded(tb testing.TB, cfg embedded.Config) *testBroker {
 	tb.Helper()
 	b, err := embedded.Start(cfg)
 	if err != nil {
@@ -50,6 +44,51 @@ func newFaultyBroker(tb testing.TB, cfg embedded.Config) *testBroker {
 	}
 	tb.Cleanup(func() { _ = b.Close() })
 	return (&testBroker{tb: tb, addrs: []string{b.Addr()}, broker: b}).init()
+}
+
+// shared is the Apache Kafka of all tests of this process, once one has asked.
+var shared struct {
+	once    sync.Once
+	cluster *apachekafka.Cluster
+	err     error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.cluster != nil {
+		if err := shared.cluster.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// newApache uses the shared Apache Kafka. Tests keep apart by the names of
+// their topics and clusters.
+func newApache(tb testing.TB) *testBroker {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("skipped: starts Apache Kafka; run without -short")
+	}
+	apachekafka.Require(tb)
+	shared.once.Do(func() {
+		shared.cluster, shared.err = apachekafka.Start(context.Background(), apachekafka.Config{
+			Secure: true, Properties: map[string]string{"log.cleaner.backoff.ms": "100", "broker.session.timeout.ms": "1500"}})
+	})
+	if shared.err != nil {
+		tb.Fatal(shared.err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Log(shared.cluster.Logs())
+		}
+	})
+	return onApache(tb, shared.cluster)
+}
+
+func onApache(tb testing.TB, c *apachekafka.Cluster) *testBroker {
+	return (&testBroker{tb: tb, addrs: c.Addrs(), apache: c}).init()
 }
 
 func (b *testBroker) init() *testBroker {

@@ -111,8 +111,9 @@ func selfSigned(t *testing.T, dir string) (cert tls.Certificate, caFile string) 
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, caFile
 }
 
-func TestEnsure(t *testing.T) {
-	b := newBroker(t)
+func TestEnsure(t *testing.T) { eachBroker(t, testEnsure) }
+
+func testEnsure(t *testing.T, b *testBroker) {
 	admin, err := NewAdmin(b.config())
 	if err != nil {
 		t.Fatal(err)

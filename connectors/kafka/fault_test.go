@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -86,84 +85,42 @@ func (c *faultyConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestExactlyOnceOverFaults delivers an outbox as the driver does: send in
-// order, and after any error open and go on behind the progress read back.
-func TestExactlyOnceOverFaults(t *testing.T) {
-	b := newBroker(t)
-	out := b.topic("out", 1)[0]
+// TestExactlyOnceOverFaults loses requests and answers, and lets a rival fence.
+func TestExactlyOnceOverFaults(t *testing.T) { eachBroker(t, testExactlyOnceOverFaults) }
+
+func testExactlyOnceOverFaults(t *testing.T, b *testBroker) {
 	lossy := new(network)
 	cfg := b.config()
 	cfg.dial = lossy.dial
 	cfg.TransactionTimeout = 500 * time.Millisecond
-	s := b.sink(cfg)
-	rival := b.config()
-
-	const records, perSend = 180, 3
+	c := b.courier(cfg, 1)
 	faults := map[int]func(){
 		5:  func() { lossy.arm(kmsg.EndTxn, "request") },
 		9:  func() { lossy.arm(kmsg.EndTxn, "answer") },
 		20: func() { lossy.arm(kmsg.Produce, "request") },
 		26: func() { lossy.arm(kmsg.Produce, "answer") },
-		35: func() { b.open(b.sink(rival), 0) },
+		35: func() { b.open(b.sink(b.config()), 0) },
 		36: func() { lossy.arm(kmsg.EndTxn, "answer") },
-		50: func() { s.Close() },
+		50: func() { c.sink.Close() },
 	}
-	outcomes := map[string]int{}
-	var offset int64
-	done := uint64(0)
-	opened := false
-	for attempt := 0; done < records; attempt++ {
-		if b.ctx.Err() != nil {
-			t.Fatalf("%d of %d records delivered: %v", done, records, b.ctx.Err())
-		}
-		if !opened {
-			p := b.open(s, offset)
-			done = max(done, p.Through[7])
-			opened = true
-		}
+	for attempt := 0; c.done < 180; attempt++ {
+		c.open()
 		if fault := faults[attempt]; fault != nil {
 			fault()
 		}
-		var values []string
-		for i := range perSend {
-			values = append(values, fmt.Sprint(done+uint64(i)))
-		}
-		next, err := b.send(s, attempt, out, done+perSend, values...)
+		c.send()
 		lossy.heal()
-		switch {
-		case err == nil:
-			done += perSend
-			if attempt%2 == 0 { // an acknowledgement entry may lag behind
-				offset = next
-			}
-			continue
-		case errors.Is(err, connectors.ErrMaybe):
-			outcomes["maybe"]++
-		case errors.Is(err, connectors.ErrFenced):
-			outcomes["fenced"]++
-		case errors.Is(err, connectors.ErrPermanent):
-			t.Fatalf("attempt %d: %v", attempt, err)
-		default:
-			outcomes["again"]++
-		}
-		opened = false
 	}
-	var want []string
-	for i := range records {
-		want = append(want, fmt.Sprint(i))
-	}
-	if got, _ := b.readAll(out, 0); !slices.Equal(got, want) {
-		t.Errorf("records = %v; want each of 0 to %d once, in order", got, records-1)
-	}
-	if outcomes["maybe"] != 3 || outcomes["fenced"] != 1 || outcomes["again"] != 3 {
-		t.Errorf("outcomes = %v; want 3 unknown, 1 fenced, 3 to try again", outcomes)
+	c.check()
+	if c.outcomes["maybe"] != 3 || c.outcomes["fenced"] != 1 || c.outcomes["again"] != 3 {
+		t.Errorf("outcomes = %v; want 3 unknown, 1 fenced, 3 to try again", c.outcomes)
 	}
 }
 
-// TestBrokerRestart goes on with the same fetcher and a sink opened anew.
-func TestBrokerRestart(t *testing.T) {
+// TestEmbeddedBrokerRestart goes on with the same fetcher and a sink opened anew.
+func TestEmbeddedBrokerRestart(t *testing.T) {
 	cfg := embedded.Config{DataDir: t.TempDir()}
-	b := newFaultyBroker(t, cfg)
+	b := newEmbedded(t, cfg)
 	out := b.topic("out", 1)[0]
 	conf := b.config()
 	conf.TransactionTimeout = time.Second

@@ -17,7 +17,10 @@ import (
 )
 
 func TestFetchesCommittedRecordsInOrderAndCountsWhatItSkips(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testFetchesCommittedRecordsInOrderAndCountsWhatItSkips)
+}
+
+func testFetchesCommittedRecordsInOrderAndCountsWhatItSkips(t *testing.T, b *testBroker) {
 	in := b.topic("in", 1)[0]
 	b.put(in, "a")                                                        // 0
 	b.end(b.transaction(in, b.prefix+"-x", "b", "c"), kgo.TryCommit)      // 1 2, marker 3
@@ -32,7 +35,10 @@ func TestFetchesCommittedRecordsInOrderAndCountsWhatItSkips(t *testing.T) {
 }
 
 func TestHoldsBackBehindAnOpenTransaction(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testHoldsBackBehindAnOpenTransaction)
+}
+
+func testHoldsBackBehindAnOpenTransaction(t *testing.T, b *testBroker) {
 	in := b.topic("in", 1)[0]
 	b.put(in, "a")
 	open := b.transaction(in, b.prefix+"-x", "b")
@@ -50,6 +56,9 @@ func TestHoldsBackBehindAnOpenTransaction(t *testing.T) {
 		for _, r := range fetch.Records {
 			if !r.Control {
 				values = append(values, string(r.Value))
+				if age := time.Since(r.Time.Wall()); age.Abs() > time.Minute {
+					t.Errorf("record %d was written %v ago; want just now", r.Offset, age)
+				}
 			}
 		}
 		return fetch.Position == 4
@@ -61,8 +70,9 @@ func TestHoldsBackBehindAnOpenTransaction(t *testing.T) {
 
 func atEnd(f connectors.Fetch) bool { return f.Position >= f.Stable }
 
-func TestReportsTheEndAgain(t *testing.T) {
-	b := newBroker(t)
+func TestReportsTheEndAgain(t *testing.T) { eachBroker(t, testReportsTheEndAgain) }
+
+func testReportsTheEndAgain(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 2)
 	b.put(ids[0], "a")
 	f := b.fetcher()
@@ -85,8 +95,9 @@ func TestReportsTheEndAgain(t *testing.T) {
 	})
 }
 
-func TestPauseResumeRemoveAssign(t *testing.T) {
-	b := newBroker(t)
+func TestPauseResumeRemoveAssign(t *testing.T) { eachBroker(t, testPauseResumeRemoveAssign) }
+
+func testPauseResumeRemoveAssign(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 3)
 	f := b.fetcher()
 	for _, id := range ids {
@@ -133,8 +144,9 @@ func expect(t *testing.T, b *testBroker, f *Fetcher, id connectors.PartitionID, 
 	}
 }
 
-func TestOutOfRange(t *testing.T) {
-	b := newBroker(t)
+func TestOutOfRange(t *testing.T) { eachBroker(t, testOutOfRange) }
+
+func testOutOfRange(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 2)
 	for _, id := range ids {
 		b.put(id, "a", "b", "c")
@@ -165,8 +177,9 @@ func TestOutOfRange(t *testing.T) {
 	}
 }
 
-func TestRecreatedTopic(t *testing.T) {
-	b := newBroker(t)
+func TestRecreatedTopic(t *testing.T) { eachBroker(t, testRecreatedTopic) }
+
+func testRecreatedTopic(t *testing.T, b *testBroker) {
 	in := b.topic("in", 1)[0]
 	b.put(in, "old")
 	f := b.fetcher()
@@ -202,8 +215,9 @@ func TestRecreatedTopic(t *testing.T) {
 	expect(t, b, f, renewed, "new")
 }
 
-func TestReadOne(t *testing.T) {
-	b := newBroker(t)
+func TestReadOne(t *testing.T) { eachBroker(t, testReadOne) }
+
+func testReadOne(t *testing.T, b *testBroker) {
 	in := b.topic("in", 1)[0]
 	b.put(in, "a")                                                // 0
 	b.end(b.transaction(in, b.prefix+"-x", "b"), kgo.TryCommit)   // 1, marker 2
@@ -236,8 +250,9 @@ func TestReadOne(t *testing.T) {
 	}
 }
 
-func TestCommitOffsets(t *testing.T) {
-	b := newBroker(t)
+func TestCommitOffsets(t *testing.T) { eachBroker(t, testCommitOffsets) }
+
+func testCommitOffsets(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 2)
 	cfg := b.config()
 	cfg.Group = b.prefix
@@ -261,7 +276,10 @@ func TestCommitOffsets(t *testing.T) {
 }
 
 func TestDescribeLeavesMissingTopicsOut(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testDescribeLeavesMissingTopicsOut)
+}
+
+func testDescribeLeavesMissingTopicsOut(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 2)
 	infos, err := b.fetcher().Describe(b.ctx, []string{b.prefix + ".nowhere", ids[0].Topic})
 	if err != nil || len(infos) != 1 {
@@ -273,7 +291,7 @@ func TestDescribeLeavesMissingTopicsOut(t *testing.T) {
 }
 
 func TestRefetchesAfterABrokersFault(t *testing.T) {
-	b := newFaultyBroker(t, embedded.Config{})
+	b := newEmbedded(t, embedded.Config{})
 	in := b.topic("in", 1)[0]
 	b.put(in, "a", "b")
 	handle := b.broker.Cluster().Fault(
@@ -289,7 +307,10 @@ func TestRefetchesAfterABrokersFault(t *testing.T) {
 }
 
 func TestPollEndsWithItsContextAndWithClose(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testPollEndsWithItsContextAndWithClose)
+}
+
+func testPollEndsWithItsContextAndWithClose(t *testing.T, b *testBroker) {
 	f := b.fetcher()
 	f.Assign(b.topic("in", 1)[0], 0)
 	b.poll(f, atEnd)

@@ -10,8 +10,9 @@ import (
 	"anabranch.dev/connectors"
 )
 
-func TestProducerChoosesPartitions(t *testing.T) {
-	b := newBroker(t)
+func TestProducerChoosesPartitions(t *testing.T) { eachBroker(t, testProducerChoosesPartitions) }
+
+func testProducerChoosesPartitions(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 3)
 	p, err := NewProducer(b.config())
 	if err != nil {
@@ -49,8 +50,9 @@ func TestProducerChoosesPartitions(t *testing.T) {
 }
 
 // A record that can't be written is never lost in silence.
-func TestProducerFails(t *testing.T) {
-	b := newBroker(t)
+func TestProducerFails(t *testing.T) { eachBroker(t, testProducerFails) }
+
+func testProducerFails(t *testing.T, b *testBroker) {
 	ids := b.topic("in", 1)
 	p, err := NewProducer(b.config())
 	if err != nil {

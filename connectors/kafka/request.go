@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/state"
 )
 
 // An answer is what came back for one fetch request, or why nothing did.
@@ -204,7 +205,7 @@ func rawRecord(r *kgo.Record) connectors.RawRecord {
 	if raw.Control {
 		return raw
 	}
-	raw.Key, raw.Value = r.Key, r.Value
+	raw.Key, raw.Value, raw.Time = r.Key, r.Value, state.TimeOf(r.Timestamp)
 	if len(r.Headers) > 0 {
 		raw.Headers = make([]connectors.Header, len(r.Headers))
 		for i, h := range r.Headers {

@@ -189,14 +189,18 @@ func produce(ctx context.Context, producer *kgo.Client, records []*kgo.Record) e
 	}
 	var mu sync.Mutex // guards worst
 	var worst error
+	note := func(_ *kgo.Record, err error) {
+		if err == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if severity(err) > severity(worst) {
+			worst = err
+		}
+	}
 	for _, r := range records {
-		producer.Produce(ctx, r, func(_ *kgo.Record, err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil && severity(err) > severity(worst) {
-				worst = err
-			}
-		})
+		producer.Produce(ctx, r, note)
 	}
 	err := producer.Flush(ctx)
 	mu.Lock()

@@ -31,7 +31,10 @@ func (b *testBroker) send(s *Sink, slot int, id connectors.PartitionID, number u
 }
 
 func TestSendKeepsOrderAndProgressIsReadBack(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testSendKeepsOrderAndProgressIsReadBack)
+}
+
+func testSendKeepsOrderAndProgressIsReadBack(t *testing.T, b *testBroker) {
 	out := b.topic("out", 1)[0]
 	s := b.sink(b.config())
 	if p := b.open(s, 0); len(p.Through) != 0 || p.Offset != 0 {
@@ -67,7 +70,10 @@ func TestSendKeepsOrderAndProgressIsReadBack(t *testing.T) {
 }
 
 func TestTombstonesHeadersAndPartitions(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testTombstonesHeadersAndPartitions)
+}
+
+func testTombstonesHeadersAndPartitions(t *testing.T, b *testBroker) {
 	ids := b.topic("out", 4)
 	s := b.sink(b.config())
 	b.open(s, 0)
@@ -92,8 +98,9 @@ func TestTombstonesHeadersAndPartitions(t *testing.T) {
 	}
 }
 
-func TestASecondOpenFencesTheFirst(t *testing.T) {
-	b := newBroker(t)
+func TestASecondOpenFencesTheFirst(t *testing.T) { eachBroker(t, testASecondOpenFencesTheFirst) }
+
+func testASecondOpenFencesTheFirst(t *testing.T, b *testBroker) {
 	out := b.topic("out", 1)[0]
 	old, fresh := b.sink(b.config()), b.sink(b.config())
 	b.open(old, 0)
@@ -117,8 +124,9 @@ func TestASecondOpenFencesTheFirst(t *testing.T) {
 	}
 }
 
-func TestOpenAbortsWhatWasLeftOpen(t *testing.T) {
-	b := newBroker(t)
+func TestOpenAbortsWhatWasLeftOpen(t *testing.T) { eachBroker(t, testOpenAbortsWhatWasLeftOpen) }
+
+func testOpenAbortsWhatWasLeftOpen(t *testing.T, b *testBroker) {
 	out := b.topic("out", 1)[0]
 	s := b.sink(b.config())
 	for slot := range slots {
@@ -135,7 +143,10 @@ func TestOpenAbortsWhatWasLeftOpen(t *testing.T) {
 }
 
 func TestANewIncarnationFencesEarlierOnes(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testANewIncarnationFencesEarlierOnes)
+}
+
+func testANewIncarnationFencesEarlierOnes(t *testing.T, b *testBroker) {
 	out := b.topic("out", 1)[0]
 	var sinks []*Sink
 	for incarnation := uint64(1); incarnation <= 3; incarnation++ {
@@ -163,7 +174,10 @@ func TestANewIncarnationFencesEarlierOnes(t *testing.T) {
 }
 
 func TestARecordTooLargeIsPermanentAndTakesItsTransactionAlong(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testARecordTooLargeIsPermanentAndTakesItsTransactionAlong)
+}
+
+func testARecordTooLargeIsPermanentAndTakesItsTransactionAlong(t *testing.T, b *testBroker) {
 	out := b.topic("out", 1)[0]
 	s := b.sink(b.config())
 	b.open(s, 0)
@@ -188,7 +202,7 @@ func TestAFailedProduceAborts(t *testing.T) {
 		{kerr.ProducerFenced, connectors.ErrFenced},
 		{kerr.InvalidTxnState, nil},
 	} {
-		b := newFaultyBroker(t, embedded.Config{})
+		b := newEmbedded(t, embedded.Config{})
 		good, bad := b.topic("good", 1)[0], b.topic("bad", 1)[0]
 		s := b.sink(b.config())
 		b.open(s, 0)
@@ -211,19 +225,25 @@ func TestAFailedProduceAborts(t *testing.T) {
 }
 
 func TestProgressBeyondTheTopicIsPermanent(t *testing.T) {
-	b := newBroker(t)
+	eachBroker(t, testProgressBeyondTheTopicIsPermanent)
+}
+
+func testProgressBeyondTheTopicIsPermanent(t *testing.T, b *testBroker) {
 	s := b.sink(b.config())
 	if _, err := s.Open(b.ctx, 10); !errors.Is(err, connectors.ErrPermanent) {
 		t.Errorf("Open(10) of an empty progress topic: %v; want %v", err, connectors.ErrPermanent)
 	}
 }
 
-func TestForeignProgressIsPermanent(t *testing.T) {
-	for _, c := range []struct{ key, value string }{{"nonsense", "1"}, {"x/1", "1"}, {"1/70000", "1"}, {"1/1", "one"}, {"1/1", ""}} {
-		b := newBroker(t)
-		s := b.sink(b.config())
+func TestForeignProgressIsPermanent(t *testing.T) { eachBroker(t, testForeignProgressIsPermanent) }
+
+func testForeignProgressIsPermanent(t *testing.T, b *testBroker) {
+	for i, c := range []struct{ key, value string }{{"nonsense", "1"}, {"x/1", "1"}, {"1/70000", "1"}, {"1/1", "one"}, {"1/1", ""}} {
+		cfg := b.config()
+		cfg.Cluster = fmt.Sprintf("%s-%d", b.prefix, i)
+		s := b.sink(cfg)
 		b.open(s, 0)
-		r := &kgo.Record{Topic: ProgressTopic(b.prefix), Key: []byte(c.key), Value: []byte(c.value)}
+		r := &kgo.Record{Topic: ProgressTopic(cfg.Cluster), Key: []byte(c.key), Value: []byte(c.value)}
 		if err := b.client().ProduceSync(b.ctx, r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -233,8 +253,9 @@ func TestForeignProgressIsPermanent(t *testing.T) {
 	}
 }
 
-func TestAtLeastOnce(t *testing.T) {
-	b := newBroker(t)
+func TestAtLeastOnce(t *testing.T) { eachBroker(t, testAtLeastOnce) }
+
+func testAtLeastOnce(t *testing.T, b *testBroker) {
 	out := b.topic("out", 1)[0]
 	cfg := b.config()
 	cfg.Delivery = AtLeastOnce

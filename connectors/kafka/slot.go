@@ -38,8 +38,12 @@ func parseTransactionalID(cluster, id string) (incarnation uint64, ok bool) {
 
 // fenceEarlierIncarnations initialises every transactional id that earlier
 // incarnations of the cluster have used, in any group: a leader of a life that
-// is over must not commit any more.
+// is over must not commit any more. The first has none before it, and need not
+// wait for all coordinators to answer.
 func (s *Sink) fenceEarlierIncarnations(ctx context.Context) error {
+	if s.cfg.Incarnation == 1 {
+		return nil
+	}
 	admin, err := NewAdmin(s.cfg)
 	if err != nil {
 		return err
