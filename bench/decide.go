@@ -5,307 +5,230 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"anabranch.dev/connectors"
-	"anabranch.dev/connectors/wire"
 	"anabranch.dev/engine/node"
 	"anabranch.dev/internal/assembly"
-)
-
-// DecideConfig shapes a run of [Decide].
-type DecideConfig struct {
-	Dir        string // for the node's data; empty: a temporary one
-	Durability string
-	Rate       float64 // orders per second
-	Duration   time.Duration
-	Warmup     time.Duration // before the clock counts; default 2 s
-	Partitions int32         // of each topic; default 4
-	Workload   Workload      // default 1,000 items at 8 places
-	SharedWith string        // what else ran on the machine
-}
-
-func (c *DecideConfig) withDefaults() {
-	if c.Warmup == 0 {
-		c.Warmup = 2 * time.Second
-	}
-	if c.Partitions == 0 {
-		c.Partitions = 4
-	}
-	if c.Workload == (Workload{}) {
-		c.Workload = Workload{SKUs: 1000, Locations: 8, Units: 900_000}
-	}
-	if c.SharedWith == "" {
-		c.SharedWith = "load generator in the same process"
-	}
-}
-
-// Validate reports every fault.
-func (c DecideConfig) Validate() error {
-	var faults []error
-	if c.Rate <= 0 || c.Rate > 1e6 {
-		faults = append(faults, fmt.Errorf("rate is %g; want more than 0, up to 1,000,000 a second", c.Rate))
-	}
-	if c.Duration <= 0 {
-		faults = append(faults, fmt.Errorf("duration is %v; want more than 0", c.Duration))
-	}
-	return errors.Join(faults...)
-}
-
-// What a run may use: enough rows for every item, not for every order ever made,
-// as in a system that runs for longer.
-const (
-	memoryLimit = 4 << 30
-	hotMemory   = 128 << 20
+	"anabranch.dev/topology/retail"
 )
 
 // decideRun is one run while it lasts.
 type decideRun struct {
-	cfg   DecideConfig
-	shop  shop
-	kafka *memoryKafka
-	node  *assembly.Node
-	due   []time.Time // when each order was to arrive
-	first int         // first order after the warm-up
+	cfg     Config
+	shop    shop
+	kafka   *memoryKafka
+	orders  []*memoryPartition // of sales, the n-th order is in n modulo their number
+	cluster *assembly.Cluster
+	seen    *tally // what has reached the output topic
+	watch   *observer
+	leaders chan string // who has begun to lead
 
-	mu       sync.Mutex
-	latency  *hdrhistogram.Histogram // after the warm-up
-	seen     []uint8                 // deliveries per order
-	decided  int                     // distinct orders delivered
-	observed int
-	last     time.Time
-	allDone  chan struct{}
+	tenureMu sync.Mutex // guards tenures
+	tenures  int64
 }
 
 // Decide measures an event in memory → its decision replicated, from encoded
-// record bytes, without a broker: one node, everything else real.
-func Decide(ctx context.Context, cfg DecideConfig, progress io.Writer) (*Report, error) {
+// record bytes, without a broker; everything else is real.
+func Decide(ctx context.Context, cfg Config, progress io.Writer) (*Report, error) {
+	return decide(ctx, "decide", cfg, progress)
+}
+
+func decide(ctx context.Context, what string, cfg Config, progress io.Writer) (*Report, error) {
 	cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	dir := cfg.Dir
-	if dir == "" {
-		tmp, err := os.MkdirTemp("", "anabranch-bench-")
-		if err != nil {
-			return nil, err
-		}
-		defer os.RemoveAll(tmp)
-		dir = tmp
+	dir, remove, err := cfg.directory()
+	if err != nil {
+		return nil, err
 	}
+	defer remove()
 	assembly.LimitMemory(memoryLimit)
-	r := &decideRun{cfg: cfg, latency: newHistogram(), allDone: make(chan struct{})}
-	report := newReport("decide", cfg.SharedWith)
-	report.Nodes, report.Durability, report.OfferedPerSecond = 1, cfg.Durability, cfg.Rate
-	var err error
+	report := newReport(what, &cfg)
 	if report.Fdatasync, err = measureDisk(dir); err != nil {
 		return nil, err
 	}
+	r := newDecideRun(cfg)
 	if err := r.open(dir); err != nil {
 		return nil, err
 	}
 	return report, r.run(ctx, report, progress)
 }
 
-// open prepares the orders and the node.
+// newDecideRun makes all events.
+func newDecideRun(cfg Config) *decideRun {
+	r := &decideRun{cfg: cfg, shop: shop{w: cfg.Workload, began: time.Now()}, leaders: make(chan string, 64),
+		seen: newTally(cfg.total(), cfg.tamper), watch: newObserver(&cfg)}
+	names := retail.DefaultTopics()
+	sales, stock, places := names[retail.TopicSales], names[retail.TopicStock], names[retail.TopicReference]
+	r.kafka = newMemoryKafka([]string{sales, stock, places}, cfg.Partitions)
+	r.kafka.delivered = func(out *connectors.OutRecord) {
+		if out.Topic == names[retail.TopicAllocations] {
+			r.seen.add(out)
+		}
+	}
+	r.kafka.opened = r.leads
+	for _, e := range r.shop.reference() {
+		r.kafka.partition(places, 0).add(e.value)
+	}
+	for _, e := range r.shop.counts() {
+		r.kafka.partition(stock, 0).add(e.value)
+	}
+	for p := range cfg.Partitions {
+		r.orders = append(r.orders, r.kafka.partition(sales, p))
+	}
+	for n := range cfg.total() {
+		r.orders[n%len(r.orders)].add(r.shop.order(n))
+	}
+	return r
+}
+
+// open prepares the nodes.
 func (r *decideRun) open(dir string) error {
-	r.shop = shop{w: r.cfg.Workload, began: time.Now()}
-	r.first = int(r.cfg.Rate * r.cfg.Warmup.Seconds())
-	total := r.first + int(r.cfg.Rate*r.cfg.Duration.Seconds())
-	r.due, r.seen = make([]time.Time, total), make([]uint8, total)
-	r.kafka = newMemoryKafka([]string{"retail.sales", "retail.stock", "retail.reference"}, r.cfg.Partitions, r.deliver)
-	key, err := wire.CreateKey(filepath.Join(dir, "pseudonym.key"))
+	shape, err := shapeNodes(&r.cfg, dir)
 	if err != nil {
 		return err
 	}
-	r.node, err = assembly.Open(assembly.Config{
-		Cluster: "bench", Dir: filepath.Join(dir, "node"), Key: key, Durability: r.cfg.Durability, HotMemory: hotMemory,
-		Log:        slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-		NewFetcher: func() (connectors.Fetcher, error) { return r.kafka, nil },
-		NewSink:    func(node.SinkOptions) (connectors.Sink, error) { return r.kafka, nil },
+	r.cluster, err = assembly.OpenCluster(r.cfg.Nodes, func(i int, cfg *assembly.Config) {
+		shape(i, cfg)
+		id := cfg.ID
+		cfg.NewFetcher = func() (connectors.Fetcher, error) { return r.kafka.fetcher(), nil }
+		cfg.NewSink = func(node.SinkOptions) (connectors.Sink, error) { return r.kafka.sink(id), nil }
 	})
 	return err
 }
 
-// run runs the node around the load.
-func (r *decideRun) run(ctx context.Context, report *Report, progress io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	nodeDone := make(chan error, 1)
-	go func() { nodeDone <- r.node.Run(ctx); cancel() }()
-	watchDone := make(chan struct{})
-	go func() { defer close(watchDone); r.watch(ctx) }()
+// leads is told who delivers now, and so leads.
+func (r *decideRun) leads(node string, tenures int64) {
+	r.tenureMu.Lock()
+	r.tenures = tenures
+	r.tenureMu.Unlock()
+	select {
+	case r.leaders <- node:
+	default: // far more changes than a run can bear: it fails for what was not timed
+	}
+}
 
-	err := r.measure(ctx, report, progress)
-	if err == nil {
-		err = r.check(ctx, report)
+func (r *decideRun) changes() int64 {
+	r.tenureMu.Lock()
+	defer r.tenureMu.Unlock()
+	return r.tenures
+}
+
+// run runs the nodes around the load.
+func (r *decideRun) run(ctx context.Context, report *Report, progress io.Writer) error {
+	return whileRunning(ctx, r.cluster, func(ctx context.Context) error {
+		ctx, cancel := context.WithCancel(ctx)
+		watchDone := make(chan struct{})
+		go func() {
+			defer close(watchDone)
+			r.watch.run(ctx, r.leaders, r.node)
+		}()
+		err := r.measure(ctx, report, progress)
+		if err == nil {
+			report.Checks.Oversold, err = oversold(ctx, leaderOf(r.cluster), r.cfg.Workload.SKUs)
+		}
+		cancel()
+		<-watchDone
+		if err == nil {
+			r.account(report)
+		}
+		return err
+	})
+}
+
+// node is the one with an id.
+func (r *decideRun) node(id string) connectors.Cluster {
+	for _, n := range r.cluster.Nodes {
+		if n.ID == id {
+			return n
+		}
 	}
-	cancel()
-	<-watchDone
-	if nodeErr := <-nodeDone; nodeErr != nil {
-		return nodeErr
-	}
-	return err
+	return r.cluster.Nodes[0]
 }
 
 // measure offers the load and waits for the last decision.
 func (r *decideRun) measure(ctx context.Context, report *Report, progress io.Writer) error {
-	if err := r.node.Ready(ctx); err != nil {
-		return err
-	}
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	orders := make([][]byte, len(r.due))
-	for i := range orders {
-		orders[i] = r.shop.order(i)
+	if _, err := fmt.Fprintf(progress, "offering %g orders/s for %v after a warm-up of %v\n", r.cfg.Rate, r.cfg.Duration, r.cfg.Warmup); err != nil {
+		return err
 	}
-	fmt.Fprintf(progress, "offering %g orders/s for %v after a warm-up of %v\n", r.cfg.Rate, r.cfg.Duration, r.cfg.Warmup)
-	var cpu float64
-	began := time.Now()
-	measured := began
-	for i := 0; i < len(orders); {
-		if i >= r.first && cpu == 0 {
-			cpu, measured = cpuSeconds(), time.Now()
-		}
-		i = r.offer(began, orders, i)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+	s := schedule{rate: r.cfg.Rate, began: time.Now()}
+	r.watch.begin(s)
+	busy, err := s.part(0, r.cfg.warmups()).offer(ctx, r.show)
+	if err != nil {
+		return err
 	}
-	timeout := time.NewTimer(30 * time.Second)
-	defer timeout.Stop()
-	select {
-	case <-r.allDone:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timeout.C: // what is missing now counts as lost
+	m := beginMeasure(r.cluster, r.changes())
+	if busy, err = s.part(r.cfg.warmups(), r.cfg.total()).offer(ctx, r.show); err != nil {
+		return err
 	}
-	report.CPUSeconds, report.RSSMiB = cpuSeconds()-cpu, rssMiB()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	report.Events = int64(len(orders) - r.first)
-	report.AchievedPerSecond = float64(report.Events) / r.last.Sub(measured).Seconds()
-	report.Latency = latencyOf(r.latency)
+	if err := r.settle(ctx); err != nil {
+		return err
+	}
+	m.end(report, busy, r.changes())
 	return nil
 }
 
-// offer appends the orders that are due by now and sleeps until the next one.
-func (r *decideRun) offer(began time.Time, orders [][]byte, i int) int {
-	due := func(n int) time.Time {
-		return began.Add(time.Duration(float64(n) / r.cfg.Rate * float64(time.Second)))
+// show lets orders arrive.
+func (r *decideRun) show(from, to int) error {
+	for n := from; n < to; n++ {
+		r.orders[n%len(r.orders)].show(1)
 	}
-	if wait := time.Until(due(i)); wait > 0 {
-		time.Sleep(wait)
-	}
-	now := time.Now()
-	batches := make([][][]byte, r.cfg.Partitions)
-	r.mu.Lock()
-	for ; i < len(orders) && !due(i).After(now); i++ {
-		r.due[i] = due(i)
-		p := i % len(batches)
-		batches[p] = append(batches[p], orders[i])
-	}
-	r.mu.Unlock()
-	for p, b := range batches {
-		if len(b) > 0 {
-			r.kafka.append("retail.sales", int32(p), b...)
-		}
-	}
-	return i
+	r.kafka.wake()
+	return nil
 }
 
 // prepare brings reference data and stock in and waits until they are applied.
 func (r *decideRun) prepare(ctx context.Context) error {
-	r.kafka.append("retail.reference", 0, r.shop.reference()...)
-	counts := r.shop.counts()
-	r.kafka.append("retail.stock", 0, counts...)
-	for {
-		status, err := r.node.Status(ctx)
-		if err != nil {
+	if err := r.cluster.Ready(ctx); err != nil {
+		return err
+	}
+	names := retail.DefaultTopics()
+	for _, topic := range []string{names[retail.TopicReference], names[retail.TopicStock]} {
+		p := r.kafka.partition(topic, 0)
+		p.show(len(p.ends))
+		r.kafka.wake()
+		if err := awaitInput(ctx, inputsOf(r.cluster), topic, int64(len(p.ends))); err != nil {
 			return err
 		}
-		for _, in := range status.Inputs {
-			if in.Topic == "stock" && in.Partition == 0 && in.Next >= int64(len(counts)) {
-				if in.Bad > 0 {
-					return fmt.Errorf("%d opening counts were dead-lettered", in.Bad)
-				}
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(10 * time.Millisecond):
-		}
 	}
+	return nil
 }
 
-// watch times every decision as it is replicated.
-func (r *decideRun) watch(ctx context.Context) {
-	for w := range r.node.Watch(ctx) {
-		n, ok := orderNumber(w.Record.Key)
-		if !ok || w.Record.Topic != "allocations" || n >= len(r.due) {
-			continue
-		}
-		now := time.Now()
-		r.mu.Lock()
-		r.last = now
-		if n >= r.first {
-			r.observed++
-			record(r.latency, now.Sub(r.due[n]))
-		}
-		r.mu.Unlock()
-	}
+// settle waits until every order is decided and delivered. What is missing when
+// nothing has come for a while counts as lost.
+func (r *decideRun) settle(ctx context.Context) error {
+	return r.cfg.whileMoving(ctx, r.cfg.total(), r.seen.distinct)
 }
 
-// deliver counts what reaches the output topics.
-func (r *decideRun) deliver(out *connectors.OutRecord) {
-	n, ok := orderNumber(string(out.Key))
-	if !ok || out.Topic != "retail.allocations" || n >= len(r.seen) {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.seen[n] == 0 {
-		r.decided++
-	}
-	r.seen[n]++
-	if r.decided == len(r.seen) && r.seen[n] == 1 {
-		close(r.allDone)
-	}
+// account completes the report.
+func (r *decideRun) account(report *Report) {
+	r.seen.count(&report.Checks)
+	r.watch.late(r.seen)
+	r.watch.report(report)
+	r.seen.report(report, r.watch.began.Load().began)
+	w := r.cfg.Workload
+	report.Checks.Oversold += max(0, report.Outcomes.Allocated-w.Units*int64(w.SKUs)*int64(w.Locations))
 }
 
-// check counts what must not have happened.
-func (r *decideRun) check(ctx context.Context, report *Report) error {
-	r.count(&report.Checks)
-	r.mu.Lock()
-	unobserved := len(r.due) - r.first - r.observed
-	r.mu.Unlock()
-	if unobserved > int(report.Checks.Lost) {
-		return fmt.Errorf("%d decisions were not timed: the watcher fell behind", unobserved)
+// whileRunning runs a cluster around fn.
+func whileRunning(ctx context.Context, c *assembly.Cluster, fn func(ctx context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		done <- c.Run(ctx)
+		cancel() // fn has nothing to wait for any more
+	}()
+	err := fn(ctx)
+	cancel()
+	if nodes := <-done; nodes != nil {
+		return errors.Join(nodes, err)
 	}
-	var err error
-	report.Checks.Oversold, err = oversold(ctx, r.node, r.cfg.Workload.SKUs)
 	return err
-}
-
-// count adds up lost and doubled decisions.
-func (r *decideRun) count(c *Checks) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, n := range r.seen {
-		switch {
-		case n == 0:
-			c.Lost++
-		case n > 1:
-			c.Doubled += int64(n - 1)
-		}
-	}
 }

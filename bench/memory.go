@@ -3,8 +3,9 @@ package bench
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
-	"time"
+	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -12,160 +13,122 @@ import (
 )
 
 // memoryKafka holds input partitions in memory and takes what is delivered, so
-// that a measurement has no broker in it. It is a Fetcher and a Sink.
+// that a measurement has no broker in it. All nodes share one: the node that
+// leads reads, and a new leader goes on where the old one stopped.
+//
+// Its records are made before the load begins, and only shown when they are
+// due: showing costs no allocation and no lock.
 type memoryKafka struct {
-	mu         sync.Mutex
 	partitions map[connectors.PartitionID]*memoryPartition // fixed
-	changed    chan struct{}                               // closed and renewed when something was appended
-	delivered  func(r *connectors.OutRecord)
+	counts     map[string]int32                            // partitions of each topic, fixed
+	fetchers   atomic.Pointer[[]*memoryFetcher]
+
+	mu        sync.Mutex // guards what follows
+	tenure    int64      // of the sink that was opened last
+	through   map[uint16]uint64
+	offset    int64                            // of the progress, as its topic would have it
+	delivered func(r *connectors.OutRecord)    // under mu
+	opened    func(node string, tenures int64) // a leader has opened its sink; under mu
 }
 
+// memoryPartition keeps its records' bytes in one piece, which costs the
+// garbage collector nothing.
 type memoryPartition struct {
-	records  []connectors.RawRecord
-	position int64 // next to hand out
-	assigned bool
-	paused   bool
-	told     time.Time // when its state was last handed out
+	bytes []byte
+	ends  []int        // of each record in bytes
+	shown atomic.Int64 // records that have arrived
 }
 
 // newMemoryKafka makes topics of a number of partitions each.
-func newMemoryKafka(topics []string, partitions int32, delivered func(r *connectors.OutRecord)) *memoryKafka {
-	k := &memoryKafka{partitions: map[connectors.PartitionID]*memoryPartition{}, changed: make(chan struct{}), delivered: delivered}
+func newMemoryKafka(topics []string, partitions int32) *memoryKafka {
+	k := &memoryKafka{partitions: map[connectors.PartitionID]*memoryPartition{}, counts: map[string]int32{}, through: map[uint16]uint64{},
+		delivered: func(*connectors.OutRecord) {}, opened: func(string, int64) {}}
+	k.fetchers.Store(&[]*memoryFetcher{})
 	for _, t := range topics {
+		k.counts[t] = partitions
 		for p := range partitions {
-			k.partitions[k.id(t, p)] = &memoryPartition{}
+			k.partitions[memoryID(t, p)] = &memoryPartition{}
 		}
 	}
 	return k
 }
 
-func (k *memoryKafka) id(topic string, p int32) connectors.PartitionID {
+func memoryID(topic string, p int32) connectors.PartitionID {
 	return connectors.PartitionID{Topic: topic, TopicID: fmt.Sprintf("%032x", xxhash.Sum64String(topic)), Partition: p}
 }
 
-// append adds records to a partition and wakes the fetcher.
-func (k *memoryKafka) append(topic string, p int32, values ...[]byte) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	part := k.partitions[k.id(topic, p)]
-	for _, v := range values {
-		part.records = append(part.records, connectors.RawRecord{Offset: int64(len(part.records)), Value: v})
+func (k *memoryKafka) partition(topic string, p int32) *memoryPartition {
+	return k.partitions[memoryID(topic, p)]
+}
+
+// add makes a record that has not arrived yet. It must come before the first
+// fetch.
+func (p *memoryPartition) add(value []byte) {
+	p.bytes = append(p.bytes, value...)
+	p.ends = append(p.ends, len(p.bytes))
+}
+
+// value is the n-th record.
+func (p *memoryPartition) value(n int64) []byte {
+	from := 0
+	if n > 0 {
+		from = p.ends[n-1]
 	}
-	close(k.changed)
-	k.changed = make(chan struct{})
+	return p.bytes[from:p.ends[n]:p.ends[n]]
 }
 
-// Describe implements connectors.Fetcher.
-func (k *memoryKafka) Describe(_ context.Context, topics []string) ([]connectors.TopicInfo, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var all []connectors.TopicInfo
-	for _, t := range topics {
-		info := connectors.TopicInfo{Name: t, TopicID: k.id(t, 0).TopicID}
-		for k.partitions[k.id(t, info.Partitions)] != nil {
-			info.Partitions++
-			info.Starts = append(info.Starts, 0)
-		}
-		if info.Partitions > 0 {
-			all = append(all, info)
-		}
-	}
-	return all, nil
-}
+// show lets the next n records arrive. The fetchers must be woken afterwards.
+func (p *memoryPartition) show(n int) { p.shown.Add(int64(n)) }
 
-func (k *memoryKafka) with(p connectors.PartitionID, fn func(*memoryPartition)) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if part := k.partitions[p]; part != nil {
-		fn(part)
-	}
-}
-
-// Assign implements connectors.Fetcher, as do Remove, Pause and Resume.
-func (k *memoryKafka) Assign(p connectors.PartitionID, offset int64) {
-	k.with(p, func(m *memoryPartition) { m.assigned, m.position, m.told = true, offset, time.Time{} })
-}
-func (k *memoryKafka) Remove(p connectors.PartitionID) {
-	k.with(p, func(m *memoryPartition) { m.assigned = false })
-}
-func (k *memoryKafka) Pause(p connectors.PartitionID) {
-	k.with(p, func(m *memoryPartition) { m.paused = true })
-}
-func (k *memoryKafka) Resume(p connectors.PartitionID) {
-	k.with(p, func(m *memoryPartition) { m.paused = false })
-}
-
-// fetchMax is how many records one fetch of a partition hands out.
-const fetchMax = 1000
-
-// Poll implements connectors.Fetcher.
-func (k *memoryKafka) Poll(ctx context.Context) ([]connectors.Fetch, error) {
-	for {
-		fetches, changed := k.take()
-		if len(fetches) > 0 {
-			return fetches, nil
-		}
-		timer := time.NewTimer(time.Second)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-changed:
-			timer.Stop()
-		case <-timer.C:
+// wake tells the fetchers that something has arrived.
+func (k *memoryKafka) wake() {
+	for _, f := range *k.fetchers.Load() {
+		if f.reading.Load() {
+			f.poke()
 		}
 	}
 }
 
-// take collects what is new, or what was not reported for a second.
-func (k *memoryKafka) take() ([]connectors.Fetch, <-chan struct{}) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var fetches []connectors.Fetch
-	now := time.Now()
-	for id, m := range k.partitions {
-		end := int64(len(m.records))
-		if !m.assigned || m.paused || m.position >= end && now.Sub(m.told) < time.Second {
-			continue
-		}
-		to := min(end, m.position+fetchMax)
-		m.told = now
-		fetches = append(fetches, connectors.Fetch{Partition: id, Records: m.records[m.position:to:to], Position: to, Stable: end})
-		m.position = to
-	}
-	return fetches, k.changed
+// memorySink is one leader's way out. It implements connectors.Sink.
+type memorySink struct {
+	k      *memoryKafka
+	node   string
+	tenure int64
 }
 
-// ReadOne implements connectors.Fetcher.
-func (k *memoryKafka) ReadOne(_ context.Context, p connectors.PartitionID, offset int64) (connectors.RawRecord, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if m := k.partitions[p]; m != nil && offset < int64(len(m.records)) {
-		return m.records[offset], nil
-	}
-	return connectors.RawRecord{}, connectors.ErrOutOfRange
-}
+var _ connectors.Sink = (*memorySink)(nil)
 
-// CommitOffsets implements connectors.Fetcher: there is no dashboard to tell.
-func (k *memoryKafka) CommitOffsets(context.Context, map[connectors.PartitionID]int64) error {
-	return nil
-}
+// sink makes a node's.
+func (k *memoryKafka) sink(node string) *memorySink { return &memorySink{k: k, node: node} }
 
-// Open implements connectors.Sink.
-func (k *memoryKafka) Open(context.Context, int64) (connectors.Progress, error) {
-	return connectors.Progress{Through: map[uint16]uint64{}}, nil
+// Open implements connectors.Sink: from now on every sink opened before is
+// fenced.
+func (s *memorySink) Open(context.Context, int64) (connectors.Progress, error) {
+	s.k.mu.Lock()
+	defer s.k.mu.Unlock()
+	s.k.tenure++
+	s.tenure = s.k.tenure
+	s.k.opened(s.node, s.k.tenure)
+	return connectors.Progress{Through: maps.Clone(s.k.through), Offset: s.k.offset}, nil
 }
 
 // Send implements connectors.Sink.
-func (k *memoryKafka) Send(_ context.Context, _ int, records []connectors.OutRecord, _ map[uint16]uint64) (int64, error) {
-	for i := range records {
-		k.delivered(&records[i])
+func (s *memorySink) Send(_ context.Context, _ int, records []connectors.OutRecord, through map[uint16]uint64) (int64, error) {
+	s.k.mu.Lock()
+	defer s.k.mu.Unlock()
+	if s.tenure != s.k.tenure {
+		return 0, connectors.ErrFenced
 	}
-	return 0, nil
+	for i := range records {
+		s.k.delivered(&records[i])
+	}
+	maps.Copy(s.k.through, through)
+	s.k.offset += int64(len(through))
+	return s.k.offset, nil
 }
 
 // Slots implements connectors.Sink.
-func (k *memoryKafka) Slots() int { return 1 }
+func (s *memorySink) Slots() int { return 1 }
 
-// Close implements connectors.Fetcher and connectors.Sink.
-func (k *memoryKafka) Close() {}
+// Close implements connectors.Sink.
+func (s *memorySink) Close() {}

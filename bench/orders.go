@@ -10,7 +10,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Workload shapes the orders of [Decide].
+// Workload shapes the orders of a run.
 type Workload struct {
 	SKUs      int   // distinct items; 1 makes one hot
 	Locations int   // places each item is kept at
@@ -23,8 +23,14 @@ type shop struct {
 	began time.Time
 }
 
+// input is a record for an input topic.
+type input struct {
+	key   string
+	value []byte
+}
+
 func (s *shop) marshal(body map[string]any, kind, id string) []byte {
-	body["id"], body["source"], body["type"], body["time"] = id, "bench", kind, s.began.UTC().Format(time.RFC3339Nano)
+	body["id"], body["source"], body["type"], body["time"] = id, "bench", kind, s.time()
 	b, err := json.Marshal(body)
 	if err != nil {
 		panic(err) // maps of plain values always marshal
@@ -32,41 +38,43 @@ func (s *shop) marshal(body map[string]any, kind, id string) []byte {
 	return b
 }
 
+func (s *shop) time() string { return s.began.UTC().Format(time.RFC3339Nano) }
+
 func sku(i int) string      { return fmt.Sprintf("sku-%04d", i) }
 func location(i int) string { return fmt.Sprintf("place-%02d", i) }
 
 // reference describes the places.
-func (s *shop) reference() [][]byte {
-	var all [][]byte
+func (s *shop) reference() []input {
+	var all []input
 	for i := range s.w.Locations {
-		all = append(all, s.marshal(map[string]any{"location": location(i), "kind": "store", "channel": "own_store",
+		all = append(all, input{"location/" + location(i), s.marshal(map[string]any{"location": location(i), "kind": "store", "channel": "own_store",
 			"lat": 50 + float64(i)/10, "lon": float64(i) / 10, "timezone": "UTC", "takes_returns": true,
-			"shipping_cost": "3.00", "handling_cost": "0.20", "pools": []string{"store"}}, "location", location(i)))
+			"shipping_cost": "3.00", "handling_cost": "0.20", "pools": []string{"store"}}, "location", location(i))})
 	}
 	return all
 }
 
 // counts sets every item's stock.
-func (s *shop) counts() [][]byte {
-	var all [][]byte
+func (s *shop) counts() []input {
+	var all []input
 	for i := range s.w.SKUs {
 		for l := range s.w.Locations {
 			id := "count-" + sku(i) + "-" + location(l)
-			all = append(all, s.marshal(map[string]any{"sku": sku(i), "location": location(l), "pool": "store",
-				"quantity": s.w.Units, "document": id}, "stock.counted", id))
+			all = append(all, input{sku(i), s.marshal(map[string]any{"sku": sku(i), "location": location(l), "pool": "store",
+				"quantity": s.w.Units, "document": id}, "stock.counted", id)})
 		}
 	}
 	return all
 }
 
-// order makes the n-th order: one line of one unit.
+// order makes the n-th order: one line of one unit. It is cheap enough to be
+// made while the clock runs.
 func (s *shop) order(n int) []byte {
 	h := xxhash.Sum64String(strconv.Itoa(n))
-	return s.marshal(map[string]any{"order": orderID(n), "channel": "own_online", "location": location(0), "currency": "EUR",
-		"customer":    []map[string]any{{"type": "loyalty", "value": strconv.Itoa(int(h % 100_000))}},
-		"destination": map[string]any{"lat": 50 + float64(h%100)/100, "lon": float64(h>>8%100) / 100, "region": "EU"},
-		"lines":       []map[string]any{{"line": 1, "sku": sku(int(h>>16) % s.w.SKUs), "quantity": 1, "unit_price": "9.99"}},
-	}, "order.placed", orderID(n))
+	return fmt.Appendf(make([]byte, 0, 512), `{"id":"%[1]s","source":"bench","type":"order.placed","time":"%[2]s",`+
+		`"order":"%[1]s","channel":"own_online","location":"%[3]s","currency":"EUR","customer":[{"type":"loyalty","value":"%[4]d"}],`+
+		`"destination":{"lat":50.%02[5]d,"lon":0.%02[6]d,"region":"EU"},"lines":[{"line":1,"sku":"%[7]s","quantity":1,"unit_price":"9.99"}]}`,
+		orderID(n), s.time(), location(0), h%100_000, h%100, h>>8%100, sku(int(h>>16)%s.w.SKUs))
 }
 
 func orderID(n int) string { return "o" + strconv.Itoa(n) }
@@ -75,5 +83,5 @@ func orderID(n int) string { return "o" + strconv.Itoa(n) }
 func orderNumber(id string) (int, bool) {
 	digits, ok := strings.CutPrefix(id, "o")
 	n, err := strconv.Atoi(digits)
-	return n, ok && err == nil
+	return n, ok && err == nil && n >= 0
 }
