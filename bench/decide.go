@@ -45,7 +45,7 @@ func decide(ctx context.Context, what string, cfg Config, progress io.Writer) (*
 		return nil, err
 	}
 	defer remove()
-	assembly.LimitMemory(memoryLimit)
+	assembly.Tune(memoryLimit)
 	report := newReport(what, &cfg)
 	if report.Fdatasync, err = measureDisk(dir); err != nil {
 		return nil, err

@@ -103,7 +103,7 @@ func Failover(ctx context.Context, cfg FailoverConfig, progress io.Writer) (repo
 		return nil, err
 	}
 	defer remove()
-	assembly.LimitMemory(memoryLimit)
+	assembly.Tune(memoryLimit)
 	report = newReport("failover", &cfg.Config)
 	report.Kafka, report.Delivery = kafkaName(cfg.Broker), cfg.Delivery
 	if report.Fdatasync, err = measureDisk(dir); err != nil {

@@ -62,7 +62,7 @@ func Kafka(ctx context.Context, cfg KafkaConfig, progress io.Writer) (report *Re
 		return nil, err
 	}
 	defer remove()
-	assembly.LimitMemory(memoryLimit)
+	assembly.Tune(memoryLimit)
 	report = newReport("kafka", &cfg.Config)
 	report.Kafka, report.Delivery = kafkaName(cfg.Broker), cfg.Delivery
 	if report.Fdatasync, err = measureDisk(dir); err != nil {

@@ -81,7 +81,7 @@ func Restart(ctx context.Context, cfg RestartConfig, progress io.Writer) (report
 		return nil, err
 	}
 	defer remove()
-	assembly.LimitMemory(memoryLimit)
+	assembly.Tune(memoryLimit)
 	report = newReport("restart", &cfg.Config)
 	report.Kafka, report.Delivery = kafkaName(cfg.Broker), cfg.Delivery
 	if report.Fdatasync, err = measureDisk(dir); err != nil {

@@ -32,7 +32,7 @@ func limitMemory(f *devFlags) {
 	if f.noSample || f.clock == node.ClockReplay {
 		limit = workMemory
 	}
-	assembly.LimitMemory(limit + int64(f.nodes-1)*nodeMemory)
+	assembly.Tune(limit + int64(f.nodes-1)*nodeMemory)
 }
 
 // started is when this process began, as near as we can tell.

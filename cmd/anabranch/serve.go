@@ -70,7 +70,7 @@ type server struct {
 }
 
 func runServe(ctx context.Context, cfg *config.Config, errs io.Writer) (err error) {
-	assembly.LimitMemory(2*cfg.Limits.HotMemory + memoryBesideRows)
+	assembly.Tune(2*cfg.Limits.HotMemory + memoryBesideRows)
 	s := &server{cfg: cfg, log: newServeLog(errs, cfg.Log)}
 	defer func() { err = oneLineOf(oneFault(cfg.Node.Data, errors.Join(err, s.close()))) }()
 	if err := s.open(); err != nil {

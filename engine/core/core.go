@@ -25,7 +25,7 @@ const (
 	maxDepth    = 32        // causes behind a message
 	maxCalls    = 1_000_000 // caused by one message
 	maxDead     = 4096      // dead letters kept per shard
-	conflateMax = 256       // conflated records flushed per call
+	conflateMax = 64        // conflated records flushed per call
 
 	seenLifetime = 48 * state.Hour
 	// A key that says nothing for longer than this begins again with number 1;
