@@ -215,8 +215,8 @@ func (f fsm) Restore(r io.ReadCloser) error {
 	return nil
 }
 
-// install opens the newest snapshot in place of the state, and takes it into
-// use once all of it has been verified. Meanwhile there is no state to ask.
+// install takes the newest snapshot, which was verified before it was kept, into
+// use in place of the state. Meanwhile there is no state to ask.
 func (f fsm) install() error {
 	f.mu.Lock()
 	err := f.closeStore()
@@ -232,9 +232,6 @@ func (f fsm) install() error {
 		return err
 	}
 	writing := f.runStore(store)
-	if err := store.Scrub(context.Background(), 0); err != nil { // it ends with the store
-		return errors.Join(err, writing.close(store))
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.store, f.core, f.writing = store, c, writing

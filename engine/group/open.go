@@ -42,6 +42,7 @@ func (g *Group) open() (err error) {
 	if g.snaps, err = raftlog.OpenSnapshots(filepath.Join(g.cfg.Dir, "snapshots")); err != nil {
 		return err
 	}
+	g.snaps.Verify(func(dir string) error { return g.scrubCopy(context.Background(), dir, 0) })
 	snapshot, _ := g.snaps.Newest()
 	o := raftlog.Options{
 		Dir: filepath.Join(g.cfg.Dir, "log"), Group: uint64(g.cfg.Core.Group), Durability: g.cfg.Durability, Snapshot: snapshot,

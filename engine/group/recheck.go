@@ -93,6 +93,11 @@ func (g *Group) scrubSnapshot(ctx context.Context, bytesPerSecond int64) (err er
 	if err := g.snaps.Extract(dir); err != nil {
 		return err
 	}
+	return g.scrubCopy(ctx, dir, bytesPerSecond)
+}
+
+// scrubCopy reads a copy of a snapshot's state whole.
+func (g *Group) scrubCopy(ctx context.Context, dir string, bytesPerSecond int64) error {
 	store, err := g.cfg.OpenStore(dir)
 	if err != nil {
 		return err

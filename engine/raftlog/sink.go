@@ -79,7 +79,8 @@ func (k *Sink) Close() error {
 }
 
 func (k *Sink) finish() error {
-	if k.pipe != nil {
+	received := k.pipe != nil
+	if received {
 		err := errors.Join(k.pipe.Close(), <-k.unpacked)
 		k.pipe = nil
 		if err != nil {
@@ -89,6 +90,11 @@ func (k *Sink) finish() error {
 	files, err := listFiles(k.Dir())
 	if err != nil {
 		return err
+	}
+	if received && k.store.verify != nil {
+		if err := k.check(files); err != nil {
+			return err
+		}
 	}
 	m := &storedMeta{Meta: k.meta, Files: files}
 	if m.Meta.Size, err = packedSize(files); err != nil {
@@ -106,6 +112,15 @@ func (k *Sink) finish() error {
 		return err
 	}
 	return k.publish(m)
+}
+
+// check has a copy of what was received verified.
+func (k *Sink) check(files []snapshotFile) error {
+	dir := filepath.Join(k.path, "check")
+	if err := copyState(k.Dir(), dir, files); err != nil {
+		return err
+	}
+	return errors.Join(k.store.verify(dir), os.RemoveAll(dir))
 }
 
 // publish renames the snapshot into its place.

@@ -30,7 +30,8 @@ const (
 // the state itself, hard-linked. Nothing is copied to make one; one that is
 // sent to another replica is streamed from those files.
 type Snapshots struct {
-	dir string
+	dir    string
+	verify func(dir string) error // of what is received; see Verify
 
 	mu     sync.Mutex // guards what follows
 	metas  []*storedMeta
@@ -84,6 +85,11 @@ func OpenSnapshots(dir string) (*Snapshots, error) {
 	defer s.mu.Unlock()
 	return s, s.pruneLocked()
 }
+
+// Verify has every snapshot that is received from another replica checked
+// before it is taken: one that fails leaves everything as it was. fn is given
+// a working copy of the state. It must be set before Raft runs.
+func (s *Snapshots) Verify(fn func(dir string) error) { s.verify = fn }
 
 // readSnapshot reads a snapshot's metadata and checks its files against it.
 func readSnapshot(path string) (*storedMeta, error) {
@@ -245,22 +251,27 @@ func (s *Snapshots) Extract(dir string) error {
 		return errors.New("extract snapshot: there is none")
 	}
 	m := s.metas[0]
-	from := filepath.Join(s.dir, m.Meta.ID, snapshotState)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := copyState(filepath.Join(s.dir, m.Meta.ID, snapshotState), dir, m.Files); err != nil {
 		return fmt.Errorf("extract snapshot %s: %w", m.Meta.ID, err)
 	}
-	for _, f := range m.Files {
-		var err error
+	return nil
+}
+
+// copyState makes a working copy of a checkpoint's files.
+func copyState(from, to string, files []snapshotFile) error {
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	for _, f := range files {
+		take := copyFile
 		if f.Sum == 0 {
-			err = os.Link(filepath.Join(from, f.Name), filepath.Join(dir, f.Name))
-		} else {
-			err = copyFile(filepath.Join(from, f.Name), filepath.Join(dir, f.Name))
+			take = os.Link
 		}
-		if err != nil {
-			return fmt.Errorf("extract snapshot %s: %w", m.Meta.ID, err)
+		if err := take(filepath.Join(from, f.Name), filepath.Join(to, f.Name)); err != nil {
+			return err
 		}
 	}
-	return SyncDir(dir)
+	return SyncDir(to)
 }
 
 func copyFile(from, to string) error {

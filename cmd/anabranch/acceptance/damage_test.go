@@ -32,7 +32,9 @@ func harms() []harm {
 		{what: "mark", do: func(t *testing.T, _, group string) { changeFile(t, newest(t, group, "log/mark"), damaged) }},
 		{what: "log's metadata", do: func(t *testing.T, _, group string) { changeFile(t, newest(t, group, "log/wal-meta.db"), damaged) }},
 		{what: "MANIFEST", harmless: true, do: func(t *testing.T, _, group string) { changeFile(t, newest(t, group, "state/MANIFEST-*"), flipMiddle) }},
-		{what: "snapshot's description", do: func(t *testing.T, _, group string) { changeFile(t, newest(t, group, "snapshots/*/meta.json"), flipMiddle) }},
+		{what: "snapshot's description", do: func(t *testing.T, _, group string) {
+			changeFile(t, newest(t, group, "snapshots/*/meta.json"), flipMiddle)
+		}},
 		{what: "snapshot's MANIFEST", do: func(t *testing.T, _, group string) {
 			changeFile(t, newest(t, group, "snapshots/*/state/MANIFEST-*"), flipMiddle)
 		}},
@@ -85,7 +87,7 @@ func (r *trial) replaced(t *testing.T, victim int, old string, began time.Time) 
 	})
 	r.caughtUp(victim)
 	end := time.Now()
-	r.topic.until("decisions after it", nil, func() bool { return len(r.gaps.sent) > 0 && r.gaps.sent[len(r.gaps.sent)-1].After(end) })
+	r.read("decisions after it", func() bool { return len(r.gaps.sent) > 0 && r.gaps.sent[len(r.gaps.sent)-1].After(end) })
 	t.Logf("%s replaced by %s: a voter again after %v; longest time without a decision %v",
 		old, r.replica(victim), end.Sub(began).Round(10*time.Millisecond), r.gaps.within(began, end))
 }
@@ -122,7 +124,7 @@ func (r *trial) leaderHarmed(t *testing.T) {
 	r.longLog(t, lead)
 	old := r.replica(lead)
 	r.kill(away)
-	r.decide(600)
+	r.decide(2400) // more than leaders keep in memory for followers
 	overwrite(t, newest(t, r.group(lead), "log/*.wal"))
 	began := time.Now()
 	r.start(away)
@@ -134,20 +136,31 @@ func (r *trial) leaderHarmed(t *testing.T) {
 	}
 }
 
-// snapshotHarmed damages the leader's snapshot and has a follower ask for it.
+// snapshotHarmed damages the leader's snapshot, and has a follower that was away
+// ask for it. What is bad may be of the snapshot only, or of the state too.
 func (r *trial) snapshotHarmed(t *testing.T) {
 	lead, others := r.followers()
-	victim := others[0]
-	r.longLog(t, lead)
-	old, oldLeader := r.replica(victim), r.replica(lead)
-	r.kill(victim)
-	remove(t, r.data(victim))
+	away := others[0]
+	r.longLog(t, away)
+	old := map[int]string{away: r.replica(away), lead: r.replica(lead)}
+	r.kill(away)
+	const events = 40_000 // more than the log keeps behind a snapshot
+	r.orders.more.Add(events)
+	r.decide(events)
+	before, _ := r.look(lead)
+	process.Until(t, time.Minute, "a newer snapshot", func() bool {
+		v, ok := r.look(lead)
+		return ok && v.Groups[0].SnapshotIndex > before.Groups[0].SnapshotIndex
+	})
 	overwriteAt(t, largest(t, r.group(lead), "snapshots/*/state/*.sst"))
 	began := time.Now()
-	r.start(victim)
-	r.replaced(t, victim, old, began)
+	r.start(away)
+	r.caughtUp(away)
 	r.caughtUp(lead)
-	t.Logf("the leader's replica is %s, was %s", r.replica(lead), oldLeader)
+	took := time.Since(began)
+	r.decide(100)
+	t.Logf("%s is %s, the leader's %s is %s, after %v; longest time without a decision %v", old[away], r.replica(away), old[lead], r.replica(lead),
+		took.Round(10*time.Millisecond), r.gaps.within(began, began.Add(took)))
 }
 
 // majorityHarmed damages two of three: nothing is replaced, nothing touched,
@@ -204,17 +217,25 @@ func (r *trial) majorityHarmed(t *testing.T) {
 // group is where a node keeps its replica.
 func (r *trial) group(i int) string { return filepath.Join(r.data(i), "node", "group-0") }
 
+// beyond is how many entries of log there are after a snapshot when files are
+// damaged: more than were acknowledged since the mark was written last.
+const beyond = 300
+
 // longLog waits until a node has a snapshot and some log behind it.
 func (r *trial) longLog(t *testing.T, i int) {
 	t.Helper()
-	process.Until(t, time.Minute, "a snapshot and a log", func() bool {
+	ready := func() bool {
 		v, ok := r.look(i)
-		if !ok || v.Groups[0].SnapshotIndex == 0 || len(files(t, r.group(i), "state/*.sst")) == 0 {
+		if !ok || v.Groups[0].SnapshotIndex == 0 || v.Groups[0].Applied < v.Groups[0].SnapshotIndex+beyond || len(files(t, r.group(i), "state/*.sst")) == 0 {
 			return false
 		}
 		b, err := os.ReadFile(newest(t, r.group(i), "log/*.wal"))
 		return err == nil && len(used(b)) > 1<<20
-	})
+	}
+	if !ready() {
+		r.orders.more.Add(5000)
+	}
+	process.Until(t, time.Minute, "a snapshot and a log", ready)
 }
 
 // used is what of a log segment was written.

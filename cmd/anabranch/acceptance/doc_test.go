@@ -2,7 +2,8 @@
 // and judges it by what anybody can see: its topics read committed, its API,
 // its commands, exit codes and, once it is stopped, the state it leaves.
 //
-// tail_test.go reads topics, stopped_test.go opens what a stopped node leaves.
+// tail_test.go reads topics, stopped_test.go opens what a stopped node leaves,
+// steady_test.go keeps a cluster of three busy while something is done to it.
 // Long tests are left out with -short. The data sets are in $ANABRANCH_DATA;
 // ANABRANCH_FULL=1 runs the crash test on all of the data set.
 package acceptance

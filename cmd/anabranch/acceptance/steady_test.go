@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"anabranch.dev/cmd/anabranch/internal/process"
 	"anabranch.dev/connectors"
+	"anabranch.dev/topology/retail"
 )
 
 // steady is a flow of orders that goes on whatever happens.
@@ -18,8 +20,9 @@ type steady struct {
 	shop *shop
 	stop context.CancelFunc
 	done chan struct{}
+	more atomic.Int64 // orders to place at once, beside the flow
 
-	mu     sync.Mutex // guards placed, err
+	mu     sync.Mutex // guards what follows
 	placed map[string]time.Time
 	err    error
 }
@@ -42,7 +45,8 @@ func (s *shop) flow(perSecond int) *steady {
 				return
 			case <-tick.C:
 			}
-			for due := int(time.Since(began).Seconds() * float64(perSecond)); len(f.placed) < due; {
+			due := int(time.Since(began).Seconds()*float64(perSecond)) + int(f.more.Load())
+			for len(f.placed) < due && ctx.Err() == nil {
 				if !f.place(len(f.placed)) {
 					return
 				}
@@ -68,13 +72,6 @@ func (f *steady) end() {
 	<-f.done
 }
 
-// when says when an order was placed.
-func (f *steady) when(order string) time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.placed[order]
-}
-
 // trial is a cluster that decides orders all the time while something is done
 // to it.
 type trial struct {
@@ -85,6 +82,7 @@ type trial struct {
 	log    *decisions
 	gaps   *gaps
 	topic  *tail
+	sent   map[string]time.Time // by order: its decision
 }
 
 // snapshots makes nodes take them often.
@@ -99,20 +97,71 @@ func newTrial(t *testing.T, perSecond int, sections func(i int) string) *trial {
 		t.Fatal(p.Output())
 	}
 	r := &trial{t: t, fleet: startFleet(t, broker, key, "", sections), shop: newShop(t, broker), log: newDecisions(t)}
+	t.Cleanup(r.explain)
 	r.leader()
 	r.shop.opening(1_000_000)
 	r.orders = r.shop.flow(perSecond)
-	r.gaps = &gaps{log: r.log}
-	r.topic = r.gaps.tail(broker)
+	r.gaps, r.sent = &gaps{log: r.log}, map[string]time.Time{}
+	r.topic = newTail(t, broker, r.take, retail.DefaultTopics()[retail.TopicAllocations])
 	r.decide(1)
 	return r
 }
 
-// decide waits for so many more decisions.
+// explain shows what the nodes said last, if the test has failed.
+func (r *trial) explain() {
+	for i, n := range r.nodes {
+		if r.t.Failed() && n != nil {
+			r.t.Logf("n%d:\n%s", i+1, tailOf(n.Output()))
+		}
+	}
+}
+
+// take takes a decision down.
+func (r *trial) take(topic string, raw *connectors.RawRecord) {
+	at := raw.Time.Wall()
+	r.gaps.sent = append(r.gaps.sent, at)
+	r.log.add(topic, raw)
+	r.sent[r.log.list[len(r.log.list)-1].Order] = at
+}
+
+// delay is within what time the slowest of 100 orders that were placed in a
+// span got their decision, from Kafka's point of view.
+func (r *trial) delay(from, to time.Time) time.Duration {
+	r.t.Helper()
+	r.orders.mu.Lock()
+	defer r.orders.mu.Unlock()
+	var list []time.Duration
+	for id, at := range r.orders.placed {
+		if sent, ok := r.sent[id]; ok && at.After(from) && at.Before(to) {
+			list = append(list, sent.Sub(at))
+		}
+	}
+	if len(list) == 0 {
+		r.t.Fatal("no order in the span")
+	}
+	slices.Sort(list)
+	return list[len(list)*99/100].Round(time.Millisecond)
+}
+
+// decide waits for so many decisions from now on.
 func (r *trial) decide(more int) {
 	r.t.Helper()
+	r.topic.toEnd()
 	want := len(r.log.list) + more
-	r.topic.until("more decisions", nil, func() bool { return len(r.log.list) >= want })
+	r.read("more decisions", func() bool { return len(r.log.list) >= want })
+}
+
+// read reads decisions until a condition holds.
+func (r *trial) read(what string, holds func() bool) {
+	r.t.Helper()
+	end := time.Now().Add(time.Minute)
+	r.topic.until(what, nil, func() bool {
+		if time.Now().After(end) {
+			_, status := r.nodes[r.leader()].Client("cluster", "status")
+			r.t.Fatalf("not in a minute: %s, after %d; last sent %v\n%s", what, len(r.log.list), r.gaps.sent[len(r.gaps.sent)-1], status)
+		}
+		return holds()
+	})
 }
 
 // followers are the nodes that don't lead.
@@ -173,10 +222,10 @@ func (r *trial) finish() {
 
 // within is the longest time without a decision that touches a span.
 func (g *gaps) within(from, to time.Time) (longest time.Duration) {
-	slices.SortFunc(g.sent, time.Time.Compare)
-	for i := 1; i < len(g.sent); i++ {
-		if g.sent[i].After(from) && g.sent[i-1].Before(to) {
-			longest = max(longest, g.sent[i].Sub(g.sent[i-1]))
+	sent := slices.SortedFunc(slices.Values(g.sent), time.Time.Compare)
+	for i := 1; i < len(sent); i++ {
+		if sent[i].After(from) && sent[i-1].Before(to) {
+			longest = max(longest, sent[i].Sub(sent[i-1]))
 		}
 	}
 	return longest.Round(time.Millisecond)
