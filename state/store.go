@@ -1,6 +1,11 @@
 package state
 
-import "math/bits"
+import (
+	"cmp"
+	"iter"
+	"math/bits"
+	"slices"
+)
 
 // Store is the state of one group, as its core sees it. It has one user, the
 // goroutine that applies entries, and takes no lock for it.
@@ -23,6 +28,32 @@ type Store interface {
 	// Cells visits, in key order, every cell of a shard and stage until fn
 	// returns false. It may read the disk; the core uses it when it starts.
 	Cells(shard Shard, stage StageID, fn func(key string, c Cell) bool)
+	// Digests asks for the digests of all shards as of the last commit. It is
+	// called between two entries and returns at once. report is called with
+	// them, once: now, or soon and on another goroutine, which it must not
+	// hold up. It is never called when the store fails or is closed before.
+	Digests(report func(index uint64, digests []ShardDigest))
+}
+
+// ShardDigest is the digest of a shard that has rows. Lists of them are in the
+// order of shards, so two replicas at one index agree if their lists are equal.
+type ShardDigest struct {
+	Shard  Shard
+	Digest Digest
+}
+
+// SortDigests lists digests in the order of shards, without shards that have no
+// rows: those of a replica that never had any and of one that had some once are
+// the same.
+func SortDigests(all iter.Seq2[Shard, Digest]) []ShardDigest {
+	var list []ShardDigest
+	for shard, d := range all {
+		if d != (Digest{}) {
+			list = append(list, ShardDigest{Shard: shard, Digest: d})
+		}
+	}
+	slices.SortFunc(list, func(a, b ShardDigest) int { return cmp.Compare(a.Shard, b.Shard) })
+	return list
 }
 
 // Cell is one key of one stage. Rows handed in or out are shared and must not

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cespare/xxhash/v2"
@@ -68,6 +69,12 @@ func NewTable(stage, name string, newRow func() Visitable) *Table {
 
 // String is the table's name as used in messages.
 func (t *Table) String() string { return t.Stage + "/" + t.Name }
+
+// ErrDamaged is the cause of every error that says that stored bytes are not what
+// was once written, or that a disk failed to read or write them, as opposed to a
+// disk that is full: the replica's files can't be trusted, and another replica
+// must replace it.
+var ErrDamaged = errors.New("state is damaged")
 
 // Fault is raised as a panic by row access when the store itself is at fault.
 // It stops the replica; operators must not recover it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/zeebo/xxh3"
 
@@ -38,6 +39,9 @@ func AppendStage(b []byte, shard state.Shard, stage state.StageID) []byte {
 // AppendCell appends the prefix of the stored keys of a cell.
 func AppendCell(b []byte, id state.CellID) []byte {
 	b = AppendStage(b, id.Shard, id.Stage)
+	if strings.IndexByte(id.Key, escape) < 0 {
+		return append(append(b, id.Key...), escape, keyEnd)
+	}
 	for i := range len(id.Key) {
 		b = append(b, id.Key[i])
 		if id.Key[i] == escape {

@@ -117,6 +117,11 @@ func (s *Store) Digest(shard state.Shard) state.Digest {
 	return d
 }
 
+// Digests implements [state.Store]; it reports before it returns.
+func (s *Store) Digests(report func(index uint64, digests []state.ShardDigest)) {
+	report(s.applied, state.SortDigests(s.digests.Scan))
+}
+
 // Clone returns a copy of the committed state: what a replica would restore
 // from a snapshot taken now. It must be called between entries.
 func (s *Store) Clone() *Store {

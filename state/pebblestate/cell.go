@@ -1,21 +1,27 @@
 package pebblestate
 
 import (
+	"slices"
 	"strings"
-
-	"github.com/tidwall/btree"
 
 	"anabranch.dev/state"
 )
 
 // cell is one key of one stage in memory. It implements [state.Cell].
+//
+// Most cells have few rows, all of which are in memory: those stand in one
+// sorted slice. A cell that has many, or not all of its rows in memory, is
+// large and keeps them by table (table.go).
 type cell struct {
-	s      *Store
-	id     state.CellID
-	prefix []byte // of its rows in Pebble; read by the writer
-	tables []*table
+	s     *Store
+	id    state.CellID
+	hash  uint64
+	slots []placed // while not large: by table, in the order of rows
+	large []placedTable
 
+	isLarge bool
 	whole   bool // every row of every table is here
+	noted   bool // or, if large, those that are not are in Store.left
 	foreign bool // Pebble has rows of unknown tables
 	big     bool // listed in Store.big
 	gone    bool // evicted
@@ -27,54 +33,59 @@ type cell struct {
 	newer, older *cell // in the order of use
 }
 
-// table is the rows of one table of a cell. A slot without a value says that
-// there is no such row.
-type table struct {
-	cell  *cell
-	t     *state.Table
-	slots btree.Map[string, *slot]
-	bytes int64
-
-	complete bool // rows without a slot don't exist
-	large    bool // loading all rows was tried, and they were too many
-	counted  bool // count is known; always so when complete
-	count    int  // rows
+// placed is a slot with its table, which says where in the slice to look.
+type placed struct {
+	t    *state.Table
+	slot *slot
 }
 
-// slot is one row in memory. The first half is owned by the goroutine that
-// applies entries, the second by the writer.
+// placedTable is a table of a large cell, with what it is found by.
+type placedTable struct {
+	t    *state.Table
+	rows *table
+}
+
+// slot is one row in memory. A slot without a value says that there is no such
+// row. The first half is owned by the goroutine that applies entries, the
+// second by the writer.
 type slot struct {
-	table   *table
+	cell    *cell
+	t       *state.Table
 	row     string
 	value   state.Visitable // nil: not there
 	expires state.Time
 	index   uint64 // of the entry that changed it last, 0 for none
 	tick    uint64 // entry in whose list of changes it stands
 	size    int32
+	used    uint32 // entry that read or wrote it last, about; in large cells
 
-	stored bool         // Pebble has the row
-	hash   state.Digest // of the row as Pebble has it
-	batch  uint64       // batch in which it stands, at position at
-	at     int
+	last   int32        // place among the changes being collected, plus one
+	run    uint32       // run in which the row stands
+	at     int32        // place among its rows
+	stored bool         // the digest includes the row
+	hash   state.Digest // what it adds
 }
+
+// firstRows is for how many rows there is room in a cell that has any.
+const firstRows = 8
 
 // What a cell, table and slot take in memory, about.
 const (
-	cellBytes  = 320
-	tableBytes = 256
-	slotBytes  = 192
+	cellBytes  = 192
+	tableBytes = 160
+	slotBytes  = 144
 )
 
 // Get implements [state.Cell].
 func (c *cell) Get(t *state.Table, row string) state.Visitable {
-	tb := c.table(t)
-	if sl, ok := tb.slots.Get(row); ok {
-		return sl.value
+	t = c.check(t)
+	if c.isLarge {
+		return c.table(t).get(row)
 	}
-	if tb.complete {
-		return nil
+	if at, ok := c.find(t, row); ok {
+		return c.slots[at].slot.value
 	}
-	return tb.fetch(row).value
+	return nil
 }
 
 // Set implements [state.Cell].
@@ -82,47 +93,51 @@ func (c *cell) Set(t *state.Table, row string, value state.Visitable, expires st
 	if value == nil {
 		state.Faultf("set row %q of %s to nil", row, t)
 	}
-	c.table(t).slot(row).write(value, expires)
+	t = c.check(t)
+	c.slot(t, row).write(value, expires)
 }
 
 // Delete implements [state.Cell].
 func (c *cell) Delete(t *state.Table, row string) {
-	tb := c.table(t)
-	sl, ok := tb.slots.Get(row)
-	if !ok && !tb.complete {
-		sl, ok = tb.fetch(row), true
+	t = c.check(t)
+	var sl *slot
+	if c.isLarge {
+		sl = c.table(t).existing(row)
+	} else if at, ok := c.find(t, row); ok {
+		sl = c.slots[at].slot
 	}
-	if ok && sl.value != nil {
+	if sl != nil && sl.value != nil {
 		sl.write(nil, 0)
 	}
 }
 
 // Scan implements [state.Cell].
 func (c *cell) Scan(t *state.Table, prefix, from string, fn func(row string, value state.Visitable) bool) {
-	tb := c.table(t)
-	tb.loadAll()
-	tb.scan(prefix, from, func(row string, value state.Visitable, _ state.Time) bool { return fn(row, value) })
+	t = c.check(t)
+	c.scan(t, prefix, from, func(row string, value state.Visitable, _ state.Time) bool { return fn(row, value) })
 }
 
 // Count implements [state.Cell].
 func (c *cell) Count(t *state.Table) int {
-	tb := c.table(t)
-	tb.loadAll()
-	if !tb.counted {
-		n := 0
-		tb.scan("", "", func(string, state.Visitable, state.Time) bool { n++; return true })
-		tb.count, tb.counted = n, true
+	t = c.check(t)
+	if c.isLarge {
+		return c.table(t).rows()
 	}
-	return tb.count
+	n := 0
+	for i := range c.slots {
+		if c.slots[i].t == t && c.slots[i].slot.value != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // Expire implements [state.Cell].
 func (c *cell) Expire(t *state.Table, now state.Time, limit int) state.Time {
-	tb := c.table(t)
-	tb.loadAll()
+	t = c.check(t)
 	var due []string
 	var next state.Time
-	tb.scan("", "", func(row string, _ state.Visitable, expires state.Time) bool {
+	c.scan(t, "", "", func(row string, _ state.Visitable, expires state.Time) bool {
 		switch {
 		case expires == 0:
 		case expires <= now && len(due) < limit:
@@ -133,65 +148,106 @@ func (c *cell) Expire(t *state.Table, now state.Time, limit int) state.Time {
 		return true
 	})
 	for _, row := range due {
-		tb.slot(row).write(nil, 0)
+		c.slot(t, row).write(nil, 0)
 	}
 	return next
 }
 
-// table returns the rows of a table.
-func (c *cell) table(t *state.Table) *table {
-	if c.tick != c.s.tick {
+// check returns the table as the store knows it, for a handle that is good.
+func (c *cell) check(t *state.Table) *state.Table {
+	s := c.s
+	if c.tick != s.tick {
 		state.Faultf("cell %q used after the entry that it was opened for", c.id.Key)
 	}
-	for _, tb := range c.tables {
-		if tb.t.ID == t.ID {
-			return tb
-		}
+	if s.lately[t.ID%recentTables] == t {
+		return t
 	}
-	known := c.s.tables[t.ID]
+	known := s.tables[t.ID]
 	if known == nil {
 		state.Faultf("table %s was not declared when the store was opened", t)
 	}
-	return c.addTable(known, c.whole)
+	s.lately[t.ID%recentTables] = known
+	return known
 }
 
-func (c *cell) addTable(t *state.Table, complete bool) *table {
-	tb := &table{cell: c, t: t, complete: complete, counted: complete}
-	c.tables = append(c.tables, tb)
-	c.grow(tableBytes)
-	return tb
+// find says where a row of a cell that is not large stands or would stand.
+func (c *cell) find(t *state.Table, row string) (at int, found bool) {
+	for at < len(c.slots) && c.slots[at].t != t {
+		at++
+	}
+	for at < len(c.slots) && c.slots[at].t == t {
+		other := c.slots[at].slot.row
+		if other >= row {
+			return at, other == row
+		}
+		at++
+	}
+	return at, false
 }
 
 // slot returns the row's slot, making or loading it.
-func (tb *table) slot(row string) *slot {
-	if sl, ok := tb.slots.Get(row); ok {
-		return sl
+func (c *cell) slot(t *state.Table, row string) *slot {
+	if c.isLarge {
+		return c.table(t).slot(row)
 	}
-	if !tb.complete {
-		return tb.fetch(row)
+	at, ok := c.find(t, row)
+	if ok {
+		return c.slots[at].slot
 	}
-	return tb.add(&slot{table: tb, row: strings.Clone(row)})
-}
-
-// add puts a slot in its place.
-func (tb *table) add(sl *slot) *slot {
-	sl.size = slotSize(sl)
-	tb.slots.Set(sl.row, sl)
-	tb.grow(int64(sl.size))
+	sl := &slot{cell: c, t: t, row: strings.Clone(row), used: uint32(c.s.tick)}
+	if len(c.slots) >= c.s.o.limits.smallRows {
+		c.spread()
+		return c.table(t).add(sl)
+	}
+	c.insert(at, sl)
 	return sl
 }
 
+func (c *cell) insert(at int, sl *slot) {
+	if c.slots == nil {
+		c.slots = make([]placed, 0, firstRows)
+	}
+	c.slots = slices.Insert(c.slots, at, placed{sl.t, sl})
+	c.grow(sl.resize())
+}
+
+// spread makes the cell large.
+func (c *cell) spread() {
+	slots := c.slots
+	c.slots, c.isLarge = nil, true
+	for i := range slots {
+		sl := slots[i].slot
+		tb := c.table(sl.t)
+		tb.slots.add(sl)
+		tb.bytes += int64(sl.size)
+		if sl.value != nil {
+			tb.count++
+		}
+	}
+}
+
 // drop takes a slot out.
-func (tb *table) drop(sl *slot) {
-	tb.slots.Delete(sl.row)
-	tb.grow(-int64(sl.size))
+func (c *cell) drop(sl *slot) {
+	if c.isLarge {
+		c.table(sl.t).drop(sl)
+		return
+	}
+	if at, ok := c.find(sl.t, sl.row); ok && c.slots[at].slot == sl {
+		c.slots = slices.Delete(c.slots, at, at+1)
+		c.grow(-int64(sl.size))
+	}
 }
 
-func (tb *table) grow(n int64) {
-	tb.bytes += n
-	tb.cell.grow(n)
+// resize counts what a changed row takes now.
+func (c *cell) resize(sl *slot) {
+	n := sl.resize()
+	if c.isLarge {
+		c.table(sl.t).bytes += n
+	}
+	c.grow(n)
 }
 
+// grow counts memory that was taken or given back.
 func (c *cell) grow(n int64) {
 	if c.gone {
 		return
@@ -204,47 +260,52 @@ func (c *cell) grow(n int64) {
 	}
 }
 
+// scan visits a table's rows in order, from memory or from memory and Pebble.
+// fn may read from the cell.
+func (c *cell) scan(t *state.Table, prefix, from string, fn func(row string, value state.Visitable, expires state.Time) bool) {
+	if c.isLarge {
+		c.table(t).scan(prefix, from, fn)
+		return
+	}
+	for at, _ := c.find(t, max(prefix, from)); at < len(c.slots) && c.slots[at].t == t; at++ {
+		sl := c.slots[at].slot
+		if !strings.HasPrefix(sl.row, prefix) || sl.value != nil && !fn(sl.row, sl.value, sl.expires) {
+			return
+		}
+	}
+}
+
 // write changes the row inside the current entry.
 func (sl *slot) write(value state.Visitable, expires state.Time) {
-	s := sl.table.cell.s
 	if value == sl.value && expires == sl.expires {
 		return
 	}
+	s := sl.cell.s
 	old := undo{sl, sl.value, sl.expires}
 	s.journal = append(s.journal, old)
 	if sl.tick != s.tick {
 		sl.tick = s.tick
 		s.changed = append(s.changed, old)
-		sl.table.cell.tick = s.tick
 	}
 	sl.put(value, expires)
 }
 
-// put sets the row and keeps count and size right.
+// put sets the row; what it takes in memory is counted when the entry ends.
 func (sl *slot) put(value state.Visitable, expires state.Time) {
-	tb := sl.table
-	switch {
-	case sl.value == nil && value != nil:
-		tb.count++
-	case sl.value != nil && value == nil:
-		tb.count--
+	if sl.cell.isLarge && (sl.value == nil) != (value == nil) {
+		tb := sl.cell.table(sl.t)
+		if value != nil {
+			tb.count++
+		} else {
+			tb.count--
+		}
 	}
 	sl.value, sl.expires = value, expires
-	size := slotSize(sl)
-	tb.grow(int64(size - sl.size))
-	sl.size = size
 }
 
-// scan visits the table's rows in order, from memory or from memory and Pebble.
-func (tb *table) scan(prefix, from string, fn func(row string, value state.Visitable, expires state.Time) bool) {
-	if !tb.complete {
-		tb.scanBoth(prefix, from, fn)
-		return
-	}
-	tb.slots.Ascend(max(prefix, from), func(row string, sl *slot) bool {
-		if !strings.HasPrefix(row, prefix) {
-			return false
-		}
-		return sl.value == nil || fn(row, sl.value, sl.expires)
-	})
+// resize measures the row anew and returns how much it has grown.
+func (sl *slot) resize() int64 {
+	old := sl.size
+	sl.size = slotSize(sl)
+	return int64(sl.size - old)
 }

@@ -32,7 +32,7 @@ func (s *Store) keys(shard state.Shard, stage state.StageID) []string {
 		return true
 	})
 	if err != nil {
-		state.Faultf("read cells of shard %d: %w", shard, err)
+		state.Faultf("read cells of shard %d: %w", shard, damage(err))
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
@@ -43,7 +43,7 @@ func (s *Store) keys(shard state.Shard, stage state.StageID) []string {
 func (s *Store) visit(id state.CellID, fn func(key string, c state.Cell) bool) bool {
 	c := s.cells[id]
 	if c == nil {
-		c = s.load(id)
+		c = s.load(id, cellHash(id))
 	}
 	before, changes := c.tick, len(s.changed)
 	c.tick = s.tick
@@ -63,21 +63,18 @@ func (s *Store) visit(id state.CellID, fn func(key string, c state.Cell) bool) b
 // empty says whether the cell has no row at all, also none of a table that this
 // build doesn't know.
 func (c *cell) empty() bool {
-	if c.foreign {
-		return false
-	}
-	for _, tb := range c.tables {
-		if tb.counted && tb.count > 0 {
-			return false
-		}
-	}
-	return c.whole || !c.hasStored() && !c.hasAdded()
+	return !c.foreign && !c.hasAdded() && (c.whole || !c.hasStored())
 }
 
 // hasAdded says whether a row in memory has a value.
 func (c *cell) hasAdded() (found bool) {
-	for _, tb := range c.tables {
-		tb.slots.Scan(func(_ string, sl *slot) bool {
+	for i := range c.slots {
+		if c.slots[i].slot.value != nil {
+			return true
+		}
+	}
+	for _, p := range c.large {
+		p.rows.slots.each(func(sl *slot) bool {
 			found = sl.value != nil
 			return !found
 		})
@@ -88,25 +85,27 @@ func (c *cell) hasAdded() (found bool) {
 	return false
 }
 
-// hasStored says whether Pebble has a row of the cell that memory doesn't say
-// is deleted.
+// hasStored says whether Pebble has a row of a large cell that memory doesn't
+// say is deleted.
 func (c *cell) hasStored() bool {
 	it, err := c.s.db.NewIter(&pebble.IterOptions{})
 	if err != nil {
-		state.Faultf("read key %q: %w", c.id.Key, err)
+		state.Faultf("read key %q: %w", c.id.Key, damage(err))
 	}
 	found := false
-	for ok := it.SeekPrefixGE(c.prefix); ok && !found; ok = it.Next() {
+	prefix := appendCellKey(nil, c.id)
+	for ok := it.SeekPrefixGE(prefix); ok && !found; ok = it.Next() {
 		found = true
-		for _, tb := range c.tables {
-			if tb.t.ID == tableOf(c, it.Key()) {
-				sl, ok := tb.slots.Get(string(it.Key()[len(c.prefix)+4:]))
-				found = !ok || sl.value != nil
+		id, row := splitRow(it.Key(), len(prefix))
+		for _, p := range c.large {
+			if p.t.ID == id {
+				sl := p.rows.slots.get(string(row))
+				found = sl == nil || sl.value != nil
 			}
 		}
 	}
 	if err := firstError(it.Error(), it.Close()); err != nil {
-		state.Faultf("read key %q: %w", c.id.Key, err)
+		state.Faultf("read key %q: %w", c.id.Key, damage(err))
 	}
 	return found
 }

@@ -46,6 +46,10 @@ func crash(t *testing.T, seed uint64, crashes int) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	fs := vfs.NewCrashableMem()
 	o := Options{FS: fs, HotBytes: 32 << 10, Gather: time.Microsecond, FlushBytes: 16 << 10, Codec: codec.New()}
+	o.limits = defaultLimits
+	if seed%2 == 1 {
+		o.limits.ingestBytes = 4 << 10 // of both kinds
+	}
 	s := start(t, o)
 	model := memstate.New(testTables, o.Codec)
 	states := map[uint64]*memstate.Store{0: model.Clone()}

@@ -38,20 +38,87 @@ func (s *Store) evict() {
 	tries := evictTries
 	for s.hot > s.o.HotBytes && tries > 0 {
 		c := s.lru.newer // used longest ago
-		if c == &s.lru {
+		switch {
+		case c == &s.lru:
 			return
-		}
-		if c.tick == s.tick || c.dirty > written {
+		case c.dirty > written:
+			s.press()
 			tries--
 			s.touch(c)
-			continue
+		case c.tick == s.tick:
+			tries--
+			s.touch(c)
+		case c.isLarge && c.shed():
+			s.touch(c)
+		default:
+			s.remove(c)
 		}
-		s.counts.evictions++
-		s.evicted = max(s.evicted, c.dirty)
-		c.unlink()
-		delete(s.cells, c.id)
-		s.hot -= c.bytes
-		c.gone = true
+	}
+}
+
+// remove takes a whole cell out of memory.
+func (s *Store) remove(c *cell) {
+	s.counts.evictions++
+	s.evicted = max(s.evicted, c.dirty)
+	c.unlink()
+	delete(s.cells, c.id)
+	if at := &s.recent[c.hash%recentCells]; *at == c {
+		*at = nil
+	}
+	if !c.whole || c.foreign || c.hasAdded() {
+		s.left.add(c.hash)
+	}
+	s.hot -= c.bytes
+	c.gone = true
+}
+
+// shed takes those rows out of a written cell that have not been used for twice
+// as long as the cell. It says whether that was worth it: the cell is one that
+// is used all the time, and all of its old rows with it.
+func (c *cell) shed() bool {
+	old := uint32(2*c.tick - c.s.tick)
+	before := c.bytes
+	for _, p := range c.large {
+		tb := p.rows
+		var out []*slot
+		tb.slots.each(func(sl *slot) bool {
+			if int32(sl.used-old) < 0 {
+				out = append(out, sl)
+			}
+			return true
+		})
+		tb.leave(out)
+	}
+	if c.bytes == before {
+		return false
+	}
+	c.s.counts.trims++
+	c.s.evicted = max(c.s.evicted, c.dirty)
+	return c.bytes < before-before/4
+}
+
+// leave takes rows out that have been written.
+func (tb *table) leave(rows []*slot) {
+	if len(rows) == 0 {
+		return
+	}
+	c := tb.cell
+	for _, sl := range rows {
+		tb.drop(sl)
+		if sl.value != nil {
+			c.s.left.add(rowHash(c.hash, tb.t.ID, sl.row))
+		}
+	}
+	tb.noted = tb.noted || tb.complete
+	c.noted = c.noted || c.whole
+	tb.complete, tb.large, c.whole = false, false, false
+}
+
+// press asks the writer to write, so that memory can be given back.
+func (s *Store) press() {
+	if !s.pressed.Load() {
+		s.pressed.Store(true)
+		signal(s.queue.wake)
 	}
 }
 
@@ -71,72 +138,48 @@ func (s *Store) trimBig(written uint64) {
 // trim evicts written rows, those of the largest table first, until the cell
 // takes no more than target bytes.
 func (c *cell) trim(target int64, written uint64) {
-	tables := slices.SortedFunc(slices.Values(c.tables), func(a, b *table) int { return cmp.Compare(b.bytes, a.bytes) })
-	for _, tb := range tables {
+	if !c.isLarge {
+		c.spread()
+	}
+	tables := slices.SortedFunc(slices.Values(c.large), func(a, b placedTable) int { return cmp.Compare(b.rows.bytes, a.rows.bytes) })
+	for _, p := range tables {
+		tb := p.rows
 		if c.bytes <= target {
 			return
 		}
 		var out []*slot
 		left := c.bytes
-		tb.slots.Scan(func(_ string, sl *slot) bool {
+		tb.slots.each(func(sl *slot) bool {
 			if sl.index <= written {
 				out = append(out, sl)
 				left -= int64(sl.size)
 			}
 			return left > target
 		})
-		if len(out) == 0 {
-			continue
-		}
-		for _, sl := range out {
-			tb.drop(sl)
-		}
-		tb.complete, tb.large, c.whole = false, false, false
+		tb.leave(out)
 		c.s.evicted = max(c.s.evicted, min(c.dirty, written))
 	}
 }
 
-// deletions are rows whose deletion may not be written yet, oldest first.
-type deletions struct {
-	rows []deletion
-	next int
-}
-
-// deletion is a row that the entry of an index deleted.
-type deletion struct {
-	slot  *slot
-	index uint64
-}
-
-func (d *deletions) add(sl *slot, index uint64) { d.rows = append(d.rows, deletion{sl, index}) }
-
-// forgetDeleted frees the slots of deleted rows once Pebble doesn't have the
-// rows either.
-func (s *Store) forgetDeleted() {
-	d := &s.deleted
-	written := s.written.Load()
-	for d.next < len(d.rows) && d.rows[d.next].index <= written {
-		sl, index := d.rows[d.next].slot, d.rows[d.next].index
-		d.rows[d.next] = deletion{}
-		d.next++
-		if sl.value != nil || sl.index != index || sl.table.cell.gone {
+// free drops the slots of deleted rows that Pebble doesn't have either.
+func (s *Store) free(freed []release) {
+	for _, r := range freed {
+		sl := r.slot
+		if sl.value != nil || sl.index > r.index || sl.cell.gone {
 			continue // stored again, deleted again, or evicted
 		}
-		sl.table.drop(sl)
-		if !sl.table.complete {
-			s.evicted = max(s.evicted, index)
+		sl.cell.drop(sl)
+		if r.there && !sl.cell.whole {
+			s.evicted = max(s.evicted, r.index)
 		}
 	}
-	if d.next > len(d.rows)/2 {
-		n := copy(d.rows, d.rows[d.next:])
-		clear(d.rows[n:])
-		d.rows, d.next = d.rows[:n], 0
-	}
+	clear(freed)
+	s.freed = freed[:0]
 }
 
 // dropUnused frees a slot that an undone write has left behind.
 func (s *Store) dropUnused(sl *slot) {
-	if sl.value == nil && sl.index == 0 && sl.table.complete {
-		sl.table.drop(sl)
+	if sl.value == nil && sl.index == 0 && sl.cell.whole {
+		sl.cell.drop(sl)
 	}
 }

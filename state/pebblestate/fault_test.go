@@ -3,7 +3,6 @@ package pebblestate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"strings"
 	"sync/atomic"
@@ -49,11 +48,13 @@ func TestDiskErrors(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			met := 0
 			for n := range 8 {
-				if diskError(t, match, int32(n*n)) {
-					met++
+				for _, ingested := range []int{1, 1 << 20} {
+					if diskError(t, match, int32(n*n), ingested) {
+						met++
+					}
 				}
 			}
-			if met < 3 {
+			if met < 6 {
 				t.Errorf("only %d runs met an error", met)
 			}
 		})
@@ -64,13 +65,15 @@ func isSync(op errorfs.Op) bool {
 	return op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData || op.Kind == errorfs.OpFileSyncTo
 }
 
-// diskError makes one run and says whether the disk failed in it.
-func diskError(t *testing.T, match func(op errorfs.Op) bool, after int32) bool {
+// diskError makes one run and says whether the disk failed in it. Runs of the
+// store from a size on are ingested.
+func diskError(t *testing.T, match func(op errorfs.Op) bool, after int32, ingested int) bool {
 	var armed, failing atomic.Bool
 	var left atomic.Int32
 	left.Store(after)
 	mem := vfs.NewCrashableMem()
-	o := Options{Codec: codec.New(), HotBytes: 4 << 10, CacheBytes: 1, Gather: time.Microsecond, FlushBytes: 8 << 10}
+	o := Options{Codec: codec.New(), HotBytes: 4 << 10, CacheBytes: 1, Gather: time.Microsecond, FlushBytes: 8 << 10, limits: defaultLimits}
+	o.limits.ingestBytes = ingested
 	o.FS = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if armed.Load() && match(op) && left.Add(-1) < 0 {
 			failing.Store(true)
@@ -97,6 +100,9 @@ func diskError(t *testing.T, match func(op errorfs.Op) bool, after int32) bool {
 	}
 	if failing.Load() && told == nil && s.Durable() < model.Applied() {
 		t.Errorf("after %d operations the disk failed at %d, and nobody was told", after, durable)
+	}
+	if told != nil && !errors.Is(told, state.ErrDamaged) {
+		t.Errorf("after %d operations: %v; want it to say that a disk which fails is damage", after, told)
 	}
 	if told != nil && !failing.Load() {
 		t.Errorf("after %d operations: %v, without a failure of the disk", after, told)
@@ -223,29 +229,23 @@ func TestOpenReportsAllFaults(t *testing.T) {
 	}
 }
 
-// A flipped bit in a row is found by Verify or by the read that meets it.
-func TestVerifyFindsWrongRow(t *testing.T) {
-	s := start(t, Options{FS: vfs.NewMem()})
-	for i := range 20 {
-		s.Cell(state.CellID{Shard: 7, Key: "k"}).Set(testTables[0], fmt.Sprint(i), &item{Number: int64(i)}, 0)
-	}
+// A full disk stops the store, but nothing on it is wrong.
+func TestFullDiskIsNoDamage(t *testing.T) {
+	var full atomic.Bool
+	o := Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && (op.Kind == errorfs.OpFileWrite || op.Kind == errorfs.OpFileWriteAt) {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))}
+	s := start(t, o)
+	full.Store(true)
+	s.Cell(state.CellID{Key: "k"}).Set(testTables[0], "r", &item{Number: 1}, 0)
 	s.Commit(1)
-	if err := s.Flush(context.Background()); err != nil {
-		t.Fatal(err)
+	if err := s.Flush(context.Background()); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, state.ErrDamaged) {
+		t.Errorf("Flush = %v; want %v, which is no damage", err, syscall.ENOSPC)
 	}
-	key := append(codec.AppendTable(cellKey(state.CellID{Shard: 7, Key: "k"}), testTables[0].ID), "3"...)
-	stored, err := codec.AppendRow(s.o.Codec, nil, 1, 0, &item{Number: 4})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.db.Set(key, stored, pebble.NoSync); err != nil {
-		t.Fatal(err)
-	}
-	var wrong *DigestError
-	if err := s.Verify(context.Background()); !errors.As(err, &wrong) || wrong.Shard != 7 || wrong.Index != 1 {
-		t.Errorf("Verify = %v; want a DigestError of shard 7 at index 1", err)
-	}
-	if err := s.end(); err != nil {
-		t.Fatal(err)
+	if err := s.end(); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, state.ErrDamaged) {
+		t.Errorf("Run = %v; want %v, which is no damage", err, syscall.ENOSPC)
 	}
 }

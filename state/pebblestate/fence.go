@@ -2,8 +2,8 @@ package pebblestate
 
 import (
 	"errors"
+	"fmt"
 	"strings"
-	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -16,11 +16,11 @@ var errFenced = errors.New("nothing is written after a failure")
 // worse.
 type fence struct {
 	vfs.FS
-	shut *atomic.Bool
+	s *Store
 }
 
 func (f fence) err() error {
-	if f.shut.Load() {
+	if f.s.shut.Load() {
 		return errFenced
 	}
 	return nil
@@ -32,8 +32,16 @@ func (f fence) Create(name string, category vfs.DiskWriteCategory) (vfs.File, er
 		return nil, err
 	}
 	file, err := f.FS.Create(name, category)
-	if err != nil || !strings.HasPrefix(f.PathBase(name), "MANIFEST-") {
+	base := f.PathBase(name)
+	if err != nil || !strings.HasPrefix(base, manifestPrefix) {
 		return file, err
+	}
+	marks, own := f.s.marks, false
+	if dir := f.PathDir(name); dir != f.s.o.Dir { // a checkpoint
+		marks, own = &manifestMarks{fs: f.FS, dir: dir}, true
+	}
+	if file, err = newManifestFile(file, base, marks, own); err != nil {
+		return nil, err
 	}
 	return fencedFile{file, f}, nil
 }
@@ -77,19 +85,28 @@ func (f fencedFile) Write(b []byte) (int, error) {
 	if err := f.fence.err(); err != nil {
 		return 0, err
 	}
-	return f.File.Write(b)
+	n, err := f.File.Write(b)
+	return n, f.written(err)
 }
 
 func (f fencedFile) Sync() error {
 	if err := f.fence.err(); err != nil {
 		return err
 	}
-	return f.File.Sync()
+	return f.written(f.File.Sync())
 }
 
 func (f fencedFile) SyncData() error {
 	if err := f.fence.err(); err != nil {
 		return err
 	}
-	return f.File.SyncData()
+	return f.written(f.File.SyncData())
+}
+
+// written fails the store for a cause that Pebble would tell as mere text.
+func (f fencedFile) written(err error) error {
+	if err != nil {
+		f.fence.s.fail(fmt.Errorf("write manifest: %w", err))
+	}
+	return err
 }

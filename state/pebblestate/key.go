@@ -68,9 +68,15 @@ func immediateSuccessor(dst, prefix []byte) []byte {
 }
 
 func cellKey(id state.CellID) []byte {
-	b := make([]byte, 1, 16+len(id.Key))
-	b[0] = rowSpace
-	return codec.AppendCell(b, id)
+	return appendCellKey(make([]byte, 0, 16+len(id.Key)), id)
+}
+
+func appendCellKey(b []byte, id state.CellID) []byte {
+	return codec.AppendCell(append(b, rowSpace), id)
+}
+
+func appendRowKey(b []byte, id state.CellID, t *state.Table, row string) []byte {
+	return append(codec.AppendTable(appendCellKey(b, id), t.ID), row...)
 }
 
 func digestKey(shard state.Shard) []byte { return codec.AppendShard([]byte{digestSpace}, shard) }

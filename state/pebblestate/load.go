@@ -1,9 +1,7 @@
 package pebblestate
 
 import (
-	"bytes"
 	"encoding/binary"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -11,11 +9,16 @@ import (
 	"anabranch.dev/state/codec"
 )
 
-// What is loaded at once by default, at most.
-const (
-	loadRows  = 512
-	loadBytes = 256 << 10
-)
+// limits say where one way of doing things ends and another begins.
+type limits struct {
+	loadRows, loadBytes int // of a cell that is loaded at once
+	noteRows            int // of a larger cell whose keys are looked at when it is loaded
+	smallRows           int // of a cell that is not large
+	ingestBytes         int // of a run that goes to Pebble as part of its memory: larger ones go as finished tables
+	blockBytes          int // of the blocks of a table
+}
+
+var defaultLimits = limits{loadRows: 512, loadBytes: 256 << 10, noteRows: 16 << 10, smallRows: 32, ingestBytes: 1 << 20, blockBytes: 16 << 10}
 
 // diskReader reads Pebble for the goroutine that applies entries. Opening an
 // iterator costs more than using it, so it keeps one, also when newer rows have
@@ -23,10 +26,11 @@ const (
 // same reason it can mostly do without what Pebble has not flushed yet, which
 // has no Bloom filter and is slow to search.
 type diskReader struct {
-	s     *Store
-	it    *pebble.Iterator
-	index uint64 // rows changed by entries up to here are seen
-	key   []byte
+	s      *Store
+	it     *pebble.Iterator
+	index  uint64 // rows changed by entries up to here are seen
+	key    []byte
+	prefix []byte
 }
 
 // readerEntries is how many entries may be written before the iterator is given
@@ -39,7 +43,7 @@ func (d *diskReader) iterator() *pebble.Iterator {
 		return d.it
 	}
 	if err := d.release(); err != nil {
-		state.Faultf("read: %w", err)
+		state.Faultf("read: %w", damage(err))
 	}
 	o := pebble.IterOptions{UseL6Filters: true}
 	index := d.s.durable.Load()
@@ -48,7 +52,7 @@ func (d *diskReader) iterator() *pebble.Iterator {
 	}
 	it, err := d.s.db.NewIter(&o)
 	if err != nil {
-		state.Faultf("read: %w", err)
+		state.Faultf("read: %w", damage(err))
 	}
 	d.it, d.index = it, index
 	return it
@@ -59,7 +63,7 @@ func (d *diskReader) releaseOld() {
 		return
 	}
 	if err := d.release(); err != nil {
-		state.Faultf("read: %w", err)
+		state.Faultf("read: %w", damage(err))
 	}
 }
 
@@ -73,34 +77,90 @@ func (d *diskReader) release() error {
 }
 
 // load brings a cell into memory, with all its rows if they are few.
-func (s *Store) load(id state.CellID) *cell {
-	c := &cell{s: s, id: id, prefix: cellKey(id)}
-	c.grow(cellBytes + int64(2*len(c.prefix)))
+func (s *Store) load(id state.CellID, hash uint64) *cell {
+	c := &cell{s: s, id: id, hash: hash, whole: true}
+	c.grow(cellBytes + int64(len(id.Key)))
+	if s.mayHave(hash) {
+		c.read()
+	}
+	s.keep(c)
+	return c
+}
+
+// mayHave says whether Pebble may have rows of a cell that is not in memory.
+func (s *Store) mayHave(hash uint64) bool {
+	found := s.found.Load()
+	return found == nil || found.has(hash) || s.left.has(hash)
+}
+
+// read loads a cell's rows.
+func (c *cell) read() {
+	s := c.s
+	s.counts.loads++
+	s.disk.prefix = appendCellKey(s.disk.prefix[:0], c.id)
 	it := s.disk.iterator()
 	rows, size := 0, 0
-	for ok := it.SeekPrefixGE(c.prefix); ok; ok = it.Next() {
-		if rows++; rows > s.loadRows || size > s.loadBytes {
-			s.keep(c.emptied())
-			return c
+	for ok := it.SeekPrefixGE(s.disk.prefix); ok; ok = it.Next() {
+		if rows++; rows > s.o.limits.loadRows || size > s.o.limits.loadBytes {
+			c.note(it)
+			return
 		}
 		key, stored := it.Key(), valueOf(it)
 		size += len(stored)
-		t := s.tables[tableOf(c, key)]
+		id, row := splitRow(key, len(s.disk.prefix))
+		t := s.tables[id]
 		if t == nil {
 			c.foreign = true
 			continue
 		}
-		c.loaded(t).addStored(key, stored)
+		sl := c.decode(t, string(row), key, stored)
+		switch {
+		case c.isLarge:
+			c.table(t).addLoaded(sl)
+		case len(c.slots) >= s.o.limits.smallRows:
+			c.spread()
+			c.table(t).addLoaded(sl)
+		default:
+			c.insert(len(c.slots), sl)
+		}
 	}
 	if err := it.Error(); err != nil {
-		state.Faultf("read key %q: %w", id.Key, err)
+		state.Faultf("read key %q: %w", c.id.Key, damage(err))
 	}
-	c.whole = true
-	for _, tb := range c.tables {
-		tb.complete, tb.counted, tb.count = true, true, tb.slots.Len()
+}
+
+// addLoaded adds a row of a whole cell.
+func (tb *table) addLoaded(sl *slot) {
+	tb.add(sl)
+	tb.count++
+}
+
+// note makes a cell large that has too many rows to load: they are read when
+// they are needed. Which there are is noted if they are not very many.
+func (c *cell) note(it *pebble.Iterator) {
+	s := c.s
+	c.grow(cellBytes + int64(len(c.id.Key)) - c.bytes)
+	c.slots, c.large, c.isLarge, c.whole, c.noted = nil, nil, true, false, true
+	s.counts.partial++
+	rows := 0
+	for ok := it.SeekPrefixGE(s.disk.prefix); ok; ok = it.Next() {
+		if rows++; rows > s.o.limits.noteRows {
+			c.large, c.noted = nil, false
+			return
+		}
+		id, row := splitRow(it.Key(), len(s.disk.prefix))
+		if t := s.tables[id]; t != nil {
+			tb := c.table(t)
+			tb.complete, tb.noted = false, true
+			tb.count++
+			s.left.add(rowHash(c.hash, id, string(row)))
+		} else {
+			c.foreign = true
+		}
 	}
-	s.keep(c)
-	return c
+	if err := it.Error(); err != nil {
+		state.Faultf("read key %q: %w", c.id.Key, damage(err))
+	}
 }
 
 // keep puts a cell among those in memory.
@@ -109,166 +169,32 @@ func (s *Store) keep(c *cell) {
 	s.link(c)
 }
 
-// emptied forgets the rows of a cell that has too many: they are read when they
-// are needed.
-func (c *cell) emptied() *cell {
-	for _, tb := range c.tables {
-		c.grow(-tb.bytes - tableBytes)
+// splitRow is what a key in Pebble says after the cell's prefix.
+func splitRow(key []byte, prefix int) (state.TableID, []byte) {
+	if len(key) < prefix+4 {
+		state.Faultf("stored key %x: %w", key, damage(codec.ErrCorrupt))
 	}
-	c.tables = nil
-	c.s.counts.partial++
-	return c
-}
-
-// loaded is the table that rows are being loaded into.
-func (c *cell) loaded(t *state.Table) *table {
-	for _, tb := range c.tables {
-		if tb.t.ID == t.ID {
-			return tb
-		}
-	}
-	return c.addTable(t, false)
-}
-
-func tableOf(c *cell, key []byte) state.TableID {
-	if len(key) < len(c.prefix)+4 {
-		state.Faultf("stored key %x: %w", key, codec.ErrCorrupt)
-	}
-	return state.TableID(binary.BigEndian.Uint32(key[len(c.prefix):]))
+	return state.TableID(binary.BigEndian.Uint32(key[prefix:])), key[prefix+4:]
 }
 
 func valueOf(it *pebble.Iterator) []byte {
 	stored, err := it.ValueAndErr()
 	if err != nil {
-		state.Faultf("read row %x: %w", it.Key(), err)
+		state.Faultf("read row %x: %w", it.Key(), damage(err))
 	}
 	return stored
 }
 
-// addStored adds a row as it is in Pebble.
-func (tb *table) addStored(key, stored []byte) {
-	c := tb.cell
-	sl := &slot{table: tb, row: string(key[len(c.prefix)+4:]), stored: true}
-	sl.value = tb.t.New()
+// decode makes the slot of a row as it is in Pebble.
+func (c *cell) decode(t *state.Table, row string, key, stored []byte) *slot {
+	sl := &slot{cell: c, t: t, row: row, stored: true, used: uint32(c.s.tick)}
+	sl.value = t.New()
 	var err error
 	if sl.expires, err = codec.DecodeRow(c.s.o.Codec, stored, sl.value); err != nil {
-		state.Faultf("row %q of %s at %q: %w", sl.row, tb.t, c.id.Key, err)
+		state.Faultf("row %q of %s at %q: %w", row, t, c.id.Key, damage(err))
 	}
 	d := &c.s.disk
 	d.key = append(append(d.key[:0], key[1:]...), stored...)
 	sl.hash = codec.Hash(d.key, len(key)-1)
-	tb.add(sl)
-}
-
-// key is the row's key in Pebble.
-func (tb *table) key(b []byte, row string) []byte {
-	return append(codec.AppendTable(append(b, tb.cell.prefix...), tb.t.ID), row...)
-}
-
-// fetch reads one row of an incomplete table. That it isn't there is remembered
-// too.
-func (tb *table) fetch(row string) *slot {
-	s := tb.cell.s
-	s.counts.fetches++
-	key := tb.key(nil, row)
-	it := s.disk.iterator()
-	if it.SeekPrefixGE(key) && bytes.Equal(it.Key(), key) {
-		tb.addStored(key, valueOf(it))
-		sl, _ := tb.slots.Get(row)
-		return sl
-	}
-	if err := it.Error(); err != nil {
-		state.Faultf("read row %q of %s: %w", row, tb.t, err)
-	}
-	return tb.add(&slot{table: tb, row: strings.Clone(row)})
-}
-
-// loadAll completes a table if its rows are few: a large cell may have small
-// tables, which are worth having whole.
-func (tb *table) loadAll() {
-	if tb.complete || tb.large {
-		return
-	}
-	prefix := tb.key(nil, "")
-	s := tb.cell.s
-	it := s.disk.iterator()
-	rows, size := 0, 0
-	for ok := it.SeekPrefixGE(prefix); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
-		stored := valueOf(it)
-		size += len(stored)
-		if rows++; rows > s.loadRows || size > s.loadBytes {
-			tb.large = true
-			return
-		}
-		if _, ok := tb.slots.Get(string(it.Key()[len(prefix):])); !ok {
-			tb.addStored(it.Key(), stored)
-		}
-	}
-	if err := it.Error(); err != nil {
-		state.Faultf("read %s at %q: %w", tb.t, tb.cell.id.Key, err)
-	}
-	tb.complete, tb.counted, tb.count = true, true, 0
-	tb.slots.Scan(func(_ string, sl *slot) bool {
-		if sl.value != nil {
-			tb.count++
-		}
-		return true
-	})
-}
-
-// scanBoth visits the rows of an incomplete table: those in memory, and those
-// in Pebble that have no slot.
-func (tb *table) scanBoth(prefix, from string, fn func(row string, value state.Visitable, expires state.Time) bool) {
-	base := tb.key(nil, prefix)
-	skip := len(base) - len(prefix)
-	it, err := tb.cell.s.db.NewIter(&pebble.IterOptions{LowerBound: base, UpperBound: codec.PrefixEnd(base)})
-	if err != nil {
-		state.Faultf("read %s: %w", tb.t, err)
-	}
-	defer func() {
-		if err := it.Close(); err != nil {
-			state.Faultf("read %s: %w", tb.t, err)
-		}
-	}()
-	at := max(prefix, from)
-	onDisk := it.SeekGE(tb.key(nil, at))
-	inMemory := tb.next(prefix, at, false)
-	for onDisk || inMemory != nil {
-		if inMemory != nil && (!onDisk || inMemory.row <= string(it.Key()[skip:])) {
-			if onDisk && inMemory.row == string(it.Key()[skip:]) {
-				onDisk = it.Next()
-			}
-			if inMemory.value != nil && !fn(inMemory.row, inMemory.value, inMemory.expires) {
-				return
-			}
-			inMemory = tb.next(prefix, inMemory.row, true)
-			continue
-		}
-		row, value := string(it.Key()[skip:]), tb.t.New()
-		expires, err := codec.DecodeRow(tb.cell.s.o.Codec, valueOf(it), value)
-		if err != nil {
-			state.Faultf("row %q of %s at %q: %w", row, tb.t, tb.cell.id.Key, err)
-		}
-		if !fn(row, value, expires) {
-			return
-		}
-		onDisk = it.Next()
-	}
-	if err := it.Error(); err != nil {
-		state.Faultf("read %s at %q: %w", tb.t, tb.cell.id.Key, err)
-	}
-}
-
-// next is the first slot with the prefix that is not before (or is after) row.
-func (tb *table) next(prefix, row string, after bool) (found *slot) {
-	tb.slots.Ascend(row, func(key string, sl *slot) bool {
-		if after && key == row {
-			return true
-		}
-		if strings.HasPrefix(key, prefix) {
-			found = sl
-		}
-		return false
-	})
-	return found
+	return sl
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"anabranch.dev/state"
 )
 
 // marker is a task that the writer runs exactly between two entries, for
@@ -11,6 +13,8 @@ import (
 type marker struct {
 	run  func() error
 	undo func() // takes back what run did when nobody waits any more
+
+	unwritten bool // run doesn't need the entries before it written
 
 	ready chan struct{}
 	mu    sync.Mutex // guards what follows
@@ -45,7 +49,17 @@ func (s *Store) atMarker(ctx context.Context, run func() error, undo func()) err
 // mark gives a task its place in the queue.
 func (s *Store) mark(run func() error, undo func()) (*marker, error) {
 	m := &marker{run: run, undo: undo, ready: make(chan struct{})}
-	return m, s.queue.mark(m)
+	return m, s.queue.mark(m, true)
+}
+
+// Digests implements [state.Store]. The writer knows the digests: it reports
+// when it has collected the last entry, in its own time.
+func (s *Store) Digests(report func(index uint64, digests []state.ShardDigest)) {
+	m := &marker{ready: make(chan struct{}), unwritten: true, run: func() error {
+		report(s.writer.index, state.SortDigests(s.writer.pending.digests.all))
+		return nil
+	}}
+	_ = s.queue.mark(m, false) // refused only by a store that has ended: it never reports
 }
 
 // await waits until a task has run, or takes it back.
@@ -103,7 +117,7 @@ func (s *Store) BeginCheckpoint(dir string) (wait func(ctx context.Context) (ind
 			return err
 		}
 		index = s.written.Load()
-		return s.db.Checkpoint(dir)
+		return s.checkpoint(dir)
 	}, func() {
 		if err := s.o.FS.RemoveAll(dir); err != nil {
 			s.o.Log.Error("checkpoint that nobody waits for is left", "dir", dir, "error", err)
@@ -118,4 +132,13 @@ func (s *Store) BeginCheckpoint(dir string) (wait func(ctx context.Context) (ind
 		}
 		return index, nil
 	}, nil
+}
+
+// checkpoint links and copies the files of a store that is flushed. A MANIFEST
+// that was damaged meanwhile would make a copy that looks good, of less.
+func (s *Store) checkpoint(dir string) error {
+	if err := s.checkOpenManifest(); err != nil {
+		return err
+	}
+	return s.db.Checkpoint(dir)
 }

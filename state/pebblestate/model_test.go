@@ -86,7 +86,7 @@ func (r *running) end() error {
 // hold keeps the writer from writing until the returned function is called.
 func (r *running) hold() (release func()) {
 	gate := make(chan struct{})
-	if err := r.queue.mark(&marker{run: func() error { <-gate; return nil }, ready: make(chan struct{})}); err != nil {
+	if err := r.queue.mark(&marker{run: func() error { <-gate; return nil }, ready: make(chan struct{})}, true); err != nil {
 		panic(err)
 	}
 	return func() { close(gate) }
@@ -141,7 +141,6 @@ type machine struct {
 	s       *running
 	model   *memstate.Store
 	release func()
-	small   bool // cells count as large from few rows on
 	saves   [][2]int
 }
 
@@ -151,9 +150,6 @@ func (m *machine) start() {
 		m.t.Fatal(err)
 	}
 	m.s = r
-	if m.small {
-		m.s.loadRows, m.s.loadBytes = 4, 400
-	}
 }
 
 // Few cells, tables and rows, so that what is done meets what was done before.
@@ -199,6 +195,7 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"flush":        m.use(m.flush),
 		"cells":        m.use(m.visitCells),
 		"view":         m.use(m.view),
+		"digests":      m.use(m.digests),
 		"checkpoint":   m.use(m.checkpoint),
 		"reopen":       m.use(m.reopen),
 	}
@@ -340,6 +337,20 @@ func (m *machine) view() {
 	}
 }
 
+// digests compares what both report; pending changes and later ones don't count.
+func (m *machine) digests() {
+	m.commit()
+	var want, got string
+	m.model.Digests(func(index uint64, digests []state.ShardDigest) { want = fmt.Sprint(index, digests) })
+	reported := make(chan string, 1)
+	m.s.Digests(func(index uint64, digests []state.ShardDigest) { reported <- fmt.Sprint(index, digests) })
+	m.set()
+	m.commit()
+	m.resume()
+	got = <-reported
+	m.equal("Digests", got, want)
+}
+
 func (m *machine) checkpoint() {
 	m.commit()
 	m.resume()
@@ -387,8 +398,15 @@ func TestAgainstModel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				c := codec.New()
-				m := &machine{t: t, small: o.small, model: memstate.New(testTables, c),
-					o: Options{Codec: c, FS: vfs.NewMem(), HotBytes: o.hot, QueueBytes: 1 << 20, Gather: 10 * time.Microsecond}}
+				few := defaultLimits
+				if o.small {
+					few.loadRows, few.loadBytes, few.smallRows = 4, 400, 3
+					few.noteRows = rapid.SampledFrom([]int{5, 100}).Draw(t, "noted")
+				}
+				few.ingestBytes = rapid.SampledFrom([]int{1, 500, 1 << 20}).Draw(t, "ingested")
+				m := &machine{t: t, model: memstate.New(testTables, c),
+					o: Options{Codec: c, FS: vfs.NewMem(), HotBytes: o.hot, QueueBytes: 1 << 20,
+						Gather: 10 * time.Microsecond, FlushBytes: rapid.SampledFrom([]int64{64, 1 << 10, 1 << 20}).Draw(t, "run"), limits: few}}
 				m.start()
 				defer func() {
 					m.resume()

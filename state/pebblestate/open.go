@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"anabranch.dev/state"
@@ -33,7 +34,7 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
 	s := newStore(o.withDefaults())
-	err := s.open()
+	err := damage(s.open())
 	if err != nil {
 		err = errors.Join(fmt.Errorf("open state %s: %w", o.Dir, flatError{err}), s.release())
 		return nil, err
@@ -46,17 +47,27 @@ func (s *Store) open() (err error) {
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := checkDirectory(fs, dir); err != nil {
+	desc, err := checkDirectory(fs, dir)
+	if err != nil {
 		return err
 	}
 	if s.lock, err = lockDirectory(fs, dir); err != nil {
 		return err
 	}
-	defer catch(&err)
-	if s.db, err = pebble.Open(dir, s.pebbleOptions()); err != nil {
-		if strings.Contains(err.Error(), "comparer name") {
-			return fmt.Errorf("%w: %w", ErrForeign, err)
+	if s.marks, err = checkManifest(fs, dir, desc); err != nil {
+		return err
+	}
+	if err := removeUnfinished(fs, dir); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && desc.Exists && !isDisk(err) && !errors.Is(err, ErrFormat) && !errors.Is(err, state.ErrDamaged) {
+			err = fmt.Errorf("%w: %w", state.ErrDamaged, err) // its marks say that it was a good store
 		}
+	}()
+	defer catch(&err)
+	s.pebble = s.pebbleOptions()
+	if s.db, err = pebble.Open(dir, s.pebble); err != nil {
 		return err
 	}
 	return s.readMeta()
@@ -72,29 +83,29 @@ func (e flatError) Error() string {
 
 func (e flatError) Unwrap() error { return e.error }
 
-// pebbleFile matches the names of Pebble's own files.
-var pebbleFile = regexp.MustCompile(`^(LOCK|CURRENT.*|(MANIFEST|OPTIONS)-\d+|marker\..*|temporary\..*|.*\.dbtmp|\d+\.(sst|log|blob))$`)
+// storeFile matches the names of Pebble's own files, and ours.
+var storeFile = regexp.MustCompile(`^(LOCK|CURRENT.*|(MANIFEST|OPTIONS)-\d+|marker\..*|temporary\..*|.*\.dbtmp|\d+\.(sst|log|blob)|run-\d+|manifest-mark(\.new)?|scrub)$`)
 
 // checkDirectory refuses a directory with other files in it and no store. The
 // remains of a store that was never finished are no reason to refuse.
-func checkDirectory(fs vfs.FS, dir string) error {
+func checkDirectory(fs vfs.FS, dir string) (*pebble.DBDesc, error) {
 	desc, err := pebble.Peek(dir, fs)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrForeign, err)
+		return nil, fmt.Errorf("%w: %w", ErrForeign, err)
 	}
 	if desc.Exists {
-		return nil
+		return desc, nil
 	}
 	names, err := fs.List(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, name := range names {
-		if !pebbleFile.MatchString(name) {
-			return fmt.Errorf("%w: it holds %s", ErrForeign, name)
+		if !storeFile.MatchString(name) {
+			return nil, fmt.Errorf("%w: it holds %s", ErrForeign, name)
 		}
 	}
-	return nil
+	return desc, nil
 }
 
 func lockDirectory(fs vfs.FS, dir string) (*pebble.Lock, error) {
@@ -108,16 +119,24 @@ func lockDirectory(fs vfs.FS, dir string) (*pebble.Lock, error) {
 	return nil, fmt.Errorf("lock: %w", err)
 }
 
+// What Pebble's tables are like. Each row that is merged costs about as much time
+// as it did to be written.
+const (
+	mergedRuns      = 24      // runs that lie on each other before they are merged
+	baseBytes       = 1 << 30 // of the level they are merged into
+	compressedBytes = 2 << 30 // on the disk, above which compression is worth its time
+)
+
 func (s *Store) pebbleOptions() *pebble.Options {
-	memTable := min(2*s.o.FlushBytes, 1<<30)
+	const memTable = 4 << 20 // large runs go around it
 	o := &pebble.Options{
-		FS:                 fence{s.o.FS, &s.shut},
+		FS:                 fence{s.o.FS, s},
 		Lock:               s.lock,
 		Comparer:           comparer,
 		FormatMajorVersion: pebble.FormatNewest,
 		DisableWAL:         true,                        // the Raft log is the log
 		CacheSize:          s.o.CacheBytes + 2*memTable, // Pebble takes memtables out of it
-		MemTableSize:       uint64(memTable),
+		MemTableSize:       memTable,
 		// The writer itself waits when Pebble falls behind (see writer.flush):
 		// a stall inside Pebble could not be ended when the disk fails.
 		MemTableStopWritesThreshold: math.MaxInt32,
@@ -126,7 +145,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { s.fail(fmt.Errorf("pebble in the background: %w", err)) },
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
-				s.fail(fmt.Errorf("pebble: %s is corrupt: %w", info.Path, info.Details))
+				s.fail(fmt.Errorf("%w: %s: %w", state.ErrDamaged, info.Path, info.Details))
 			},
 		},
 	}
@@ -135,9 +154,23 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
 		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
 	}
+	// Most rows are written once, and cells that Pebble doesn't have are known
+	// without a look: so many runs may lie on each other before they are merged,
+	// all at once.
+	o.L0CompactionThreshold = 2 * mergedRuns
+	o.LBaseMaxBytes = baseBytes
+	o.MaxManifestFileSize = 8 << 20 // it is read twice when a store is opened
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].BlockSize = s.o.limits.blockBytes
+		o.Levels[i].Compression = func() *sstable.CompressionProfile {
+			if i > 0 && s.compress.Load() {
+				return sstable.FastestCompression
+			}
+			return sstable.NoCompression
+		}
 	}
+	o.EnsureDefaults()
 	return o
 }
 
@@ -160,10 +193,19 @@ func (s *Store) readMeta() error {
 		if err := s.db.Set(formatKey, binary.AppendUvarint(nil, format), pebble.NoSync); err != nil {
 			return err
 		}
+		s.writer.dirty = true
+	}
+	if s.applied == 0 {
+		s.found.Store(&known{})
 	}
 	s.written.Store(s.applied)
 	s.durable.Store(s.applied)
-	s.digests, err = readDigests(s.db)
+	s.writer.index = s.applied
+	kept, err := readDigests(s.db)
+	for shard, d := range kept {
+		*s.writer.pending.digests.touch(shard) = d
+	}
+	clear(s.writer.pending.digests.changed)
 	return err
 }
 

@@ -24,11 +24,13 @@ type Options struct {
 	Log *slog.Logger // where Pebble's complaints go; default: nowhere
 
 	HotBytes   int64         // decoded rows kept in memory, about; default 512 MiB
-	QueueBytes int64         // rows waiting to be written; Commit blocks above it; default 32 MiB
+	QueueBytes int64         // changes waiting to be collected; Commit blocks above it; default 32 MiB
 	CacheBytes int64         // Pebble's cache of blocks; default 32 MiB
-	FlushBytes int64         // written before a flush; default 1/32 of HotBytes, 16 to 32 MiB
-	FlushEvery time.Duration // longest time from a write to its flush; default 5 s
-	Gather     time.Duration // how long the writer waits for more to write at once: what is deleted again meanwhile is never written; default 100 ms
+	FlushBytes int64         // encoded rows collected before they are written at once; default 1/8 of HotBytes, 1 to 64 MiB
+	FlushEvery time.Duration // longest time before they are: what is deleted meanwhile is never written; default 5 s
+	Gather     time.Duration // how long changes wait to be collected and encoded, many at once; default 100 ms
+
+	limits limits // default: defaultLimits
 }
 
 // Validate reports every fault.
@@ -60,9 +62,10 @@ func (o Options) withDefaults() Options {
 	o.HotBytes = cmp.Or(o.HotBytes, 512*mib)
 	o.QueueBytes = cmp.Or(o.QueueBytes, 32*mib)
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32*mib)
-	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/32, 16*mib), 32*mib))
+	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/8, mib), 64*mib))
 	o.FlushEvery = cmp.Or(o.FlushEvery, 5*time.Second)
 	o.Gather = cmp.Or(o.Gather, 100*time.Millisecond)
+	o.limits = cmp.Or(o.limits, defaultLimits)
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}

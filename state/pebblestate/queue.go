@@ -16,7 +16,8 @@ type queue struct {
 	items []entry
 	spare []entry
 	used  [][]change // to use again
-	bytes int64      // of entries that are not yet written
+	gone  []release  // deleted rows whose slots are of no use
+	bytes int64      // of entries that are not yet collected
 	waits uint64     // times put had to wait
 	max   int64
 	err   error // why nothing is taken in any more
@@ -56,9 +57,10 @@ func signal(c chan struct{}) {
 	}
 }
 
-// put appends an entry. It waits while the queue is full; an entry larger than
-// the queue goes in when the queue is empty.
-func (q *queue) put(e entry) error {
+// put appends an entry and returns deleted rows whose slots are of no use any
+// more, after those in freed. It waits while the queue is full; an entry larger
+// than the queue goes in when the queue is empty.
+func (q *queue) put(e entry, freed []release) ([]release, error) {
 	e.bytes += entryBytes
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -71,21 +73,31 @@ func (q *queue) put(e entry) error {
 		q.room.Wait()
 	}
 	if q.err != nil {
-		return q.err
+		return freed, q.err
 	}
 	q.bytes += e.bytes
 	q.append(e, q.bytes >= hurryBytes)
-	return nil
+	freed = append(freed, q.gone...)
+	clear(q.gone)
+	q.gone = q.gone[:0]
+	return freed, nil
 }
 
-// mark appends a marker.
-func (q *queue) mark(m *marker) error {
+// release hands deleted rows to whoever puts the next entry.
+func (q *queue) release(gone []release) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.gone = append(q.gone, gone...)
+}
+
+// mark appends a marker, which the writer gets to at once or in its own time.
+func (q *queue) mark(m *marker, hurry bool) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.err != nil {
 		return q.err
 	}
-	q.append(entry{marker: m}, true)
+	q.append(entry{marker: m}, hurry)
 	return nil
 }
 

@@ -6,7 +6,7 @@ import "anabranch.dev/state"
 func slotSize(sl *slot) int32 {
 	n := slotBytes + len(sl.row)
 	if sl.value != nil {
-		m := &sl.table.cell.s.measure
+		m := &sl.cell.s.measure
 		m.n = 0
 		sl.value.Visit(m)
 		n += m.n

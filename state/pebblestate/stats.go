@@ -7,7 +7,8 @@ type Stats struct {
 	Applied, Written, Durable uint64 // indexes
 
 	Hits      uint64 // cells found in memory
-	Misses    uint64 // cells loaded
+	Misses    uint64 // cells not found in memory
+	Loads     uint64 // of them, those that were looked for in Pebble
 	Fetches   uint64 // rows of large cells read one by one
 	Partial   uint64 // loads of cells that were too large to load whole
 	Evictions uint64 // cells evicted
@@ -31,18 +32,19 @@ type Stats struct {
 // counters belong to the goroutine that applies entries; what others read is
 // published after every entry.
 type counters struct {
-	hits, misses, fetches, partial, evictions, trims uint64
-	public                                           struct {
-		applied, hits, misses, fetches, partial, evictions, trims atomic.Uint64
-		cells, hot                                                atomic.Int64
+	uses, misses, loads, fetches, partial, evictions, trims uint64
+	public                                                  struct {
+		applied, uses, misses, loads, fetches, partial, evictions, trims atomic.Uint64
+		cells, hot                                                       atomic.Int64
 	}
 }
 
 func (c *counters) publish(s *Store) {
 	p := &c.public
 	p.applied.Store(s.applied)
-	p.hits.Store(c.hits)
+	p.uses.Store(c.uses)
 	p.misses.Store(c.misses)
+	p.loads.Store(c.loads)
 	p.fetches.Store(c.fetches)
 	p.partial.Store(c.partial)
 	p.evictions.Store(c.evictions)
@@ -66,7 +68,7 @@ func (s *Store) Stats() Stats {
 	m := s.db.Metrics()
 	n := Stats{
 		Applied: p.applied.Load(), Written: s.Written(), Durable: s.Durable(),
-		Hits: p.hits.Load(), Misses: p.misses.Load(), Fetches: p.fetches.Load(), Partial: p.partial.Load(),
+		Hits: p.uses.Load() - p.misses.Load(), Misses: p.misses.Load(), Loads: p.loads.Load(), Fetches: p.fetches.Load(), Partial: p.partial.Load(),
 		Evictions: p.evictions.Load(), Trims: p.trims.Load(),
 		Cells: p.cells.Load(), HotBytes: p.hot.Load(),
 		Batches: w.batches.Load(), Rows: w.rows.Load(), BatchBytes: w.bytes.Load(), Flushes: w.flushes.Load(),

@@ -2,25 +2,32 @@
 // rows in Pebble behind.
 //
 // Entries are applied to the rows in memory. What an entry changed goes to a
-// queue, from which one writer encodes the rows and writes them to Pebble, many
-// entries in one batch, together with the applied index and the digests of the
-// shards they touched. Pebble has no log of its own and syncs nothing but its
-// flushes, so after a crash it holds the state of some earlier index, exactly;
-// the Raft log has the rest.
+// queue, from which one writer collects it: it encodes the rows and keeps the
+// digests of the shards. From time to time it writes what it has collected, one
+// last state of each row, sorted, together with the applied index and the digests:
+// a run. Large runs become finished tables that Pebble takes in as they are. What
+// comes and goes between two runs is never written. Pebble has no log of its own,
+// so after a crash it holds the state of some earlier index, exactly; the Raft log
+// has the rest.
 //
 // Memory is bounded. The unit of loading is a cell: all its rows are read at
 // once, or, when they are many, one by one as they are asked for. Cells that
 // were not used for longest are evicted, large ones row by row. What is not
-// written yet stays. Nothing of this can be seen from outside, except in time.
+// written yet stays. Which cells and rows were evicted is remembered, so that new
+// ones are not looked for. Nothing of this can be seen from outside, except in
+// time.
 //
 // It never returns a row that was not stored, and never goes on after a fault
 // of the disk: row access raises [state.Fault], [Store.Failed] is closed, and
-// nothing more is written.
+// nothing more is written. Files that are not what was written are found when the
+// store is opened (MANIFEST, list and sizes of files), when they are read
+// (checksums), or by [Store.Scrub]; the error wraps [state.ErrDamaged].
 //
 // The goroutine that applies entries owns everything but what is said to be
 // safe for others; [Store.Run] is the writer. Start at [Store]; rows in memory
-// are in cell.go, loading in load.go, eviction in evict.go, writing in queue.go
-// and writer.go.
+// are in cell.go and table.go, loading in load.go, eviction in evict.go and
+// known.go, writing in queue.go, writer.go, pending.go and run.go, what guards the
+// files in manifest.go, fence.go and scrub.go.
 package pebblestate
 
 import (
@@ -38,6 +45,8 @@ import (
 type Store struct {
 	o      Options
 	tables map[state.TableID]*state.Table
+	pebble *pebble.Options
+	marks  *manifestMarks
 	lock   *pebble.Lock
 	db     *pebble.DB
 
@@ -46,31 +55,36 @@ type Store struct {
 	level   uint8
 	tick    uint64 // number of the current entry, for marks on what it touched
 	cells   map[state.CellID]*cell
-	lru     cell // ring of all cells, the one used last behind it
+	recent  [recentCells]*cell         // those used last, by hash
+	lately  [recentTables]*state.Table // those used last, by id
+	left    known                      // cells, and rows of large cells, that were evicted
+	found   atomic.Pointer[known]      // cells that were in Pebble before; nil while not known
+	lru     cell                       // ring of all cells, the one used last behind it
 	big     []*cell
 	journal []undo
-	changed []undo // rows changed in the current entry, as they were before it
-	deleted deletions
-	hot     int64  // about what all cells take in memory
-	evicted uint64 // every evicted row had been written by this index
+	changed []undo    // rows changed in the current entry, as they were before it
+	freed   []release // deleted rows whose slots can go
+	hot     int64     // about what all cells take in memory
+	evicted uint64    // every evicted row had been written by this index
 	disk    diskReader
 	measure measure
 	counts  counters
-
-	loadRows, loadBytes int // what is loaded at once, at most
 
 	queue   *queue
 	written atomic.Uint64
 	durable atomic.Uint64
 	writer  writer
-	digests map[state.Shard]state.Digest // owned by the writer
 
+	compress atomic.Bool // new tables, for there are so many
+	pressed  atomic.Bool // rows that are not written take too much memory
 	running  atomic.Bool
 	stopped  chan struct{} // closed when Run has returned
 	shut     atomic.Bool   // closes the fence
 	failOnce sync.Once
 	failed   chan struct{}
 	failure  error // set before failed is closed
+
+	scrubbing sync.Mutex // held while the disk is looked through
 
 	mu     sync.Mutex // guards what follows
 	views  map[*view]struct{}
@@ -90,15 +104,15 @@ func newStore(o Options) *Store {
 	s := &Store{
 		o: o, tables: make(map[state.TableID]*state.Table, len(o.Tables)), level: 1, tick: 1,
 		cells: make(map[state.CellID]*cell), queue: newQueue(o.QueueBytes),
-		loadRows: loadRows, loadBytes: loadBytes,
 		stopped: make(chan struct{}), failed: make(chan struct{}), views: make(map[*view]struct{}),
 	}
 	for _, t := range o.Tables {
 		s.tables[t.ID] = t
 	}
 	s.lru.newer, s.lru.older = &s.lru, &s.lru
+	s.left.limit = max(s.o.HotBytes/4, 64<<20) // for 25 million rows and cells, at least
 	s.disk.s = s
-	s.writer.s = s
+	s.writer.s, s.writer.pending.run = s, 1
 	return s
 }
 
@@ -108,19 +122,28 @@ func (s *Store) SetLevel(level uint8) { s.level = level }
 
 // Cell implements [state.Store].
 func (s *Store) Cell(id state.CellID) state.Cell {
-	c := s.cells[id]
-	if c == nil {
-		s.counts.misses++
-		c = s.load(id)
-	} else {
-		s.counts.hits++
+	hash := cellHash(id)
+	c := s.recent[hash%recentCells]
+	if c == nil || c.hash != hash || c.id != id || c.gone {
+		if c = s.cells[id]; c == nil {
+			s.counts.misses++
+			c = s.load(id, hash)
+		}
+		s.recent[hash%recentCells] = c
 	}
+	s.counts.uses++
 	if c.tick != s.tick {
 		c.tick = s.tick
 		s.touch(c)
 	}
 	return c
 }
+
+// How many cells and tables are found without a look into a map.
+const (
+	recentCells  = 1024
+	recentTables = 256
+)
 
 // Savepoint implements [state.Store].
 func (s *Store) Savepoint() int { return len(s.journal) }
@@ -148,23 +171,22 @@ func (s *Store) Commit(index uint64) {
 			s.dropUnused(sl)
 			continue
 		}
+		sl.cell.resize(sl)
 		item.changes = append(item.changes, change{sl, sl.value, sl.expires})
 		item.bytes += int64(sl.size)
 		sl.index = index
-		sl.table.cell.dirty = index
-		if sl.value == nil {
-			s.deleted.add(sl, index)
-		}
+		sl.cell.dirty = index
 	}
 	clear(s.journal)
 	clear(s.changed)
 	s.journal, s.changed = s.journal[:0], s.changed[:0]
-	if err := s.queue.put(item); err != nil {
+	freed, err := s.queue.put(item, s.freed[:0])
+	if err != nil {
 		state.Faultf("write entry %d: %w", index, err)
 	}
 	s.applied = index
 	s.tick++
-	s.forgetDeleted()
+	s.free(freed)
 	if s.hot > s.o.HotBytes {
 		s.evict()
 	}
@@ -200,9 +222,10 @@ func (s *Store) Err() error {
 // fail records the first failure and ends all waiting. It is safe for any
 // goroutine, also one of Pebble's that holds its locks.
 func (s *Store) fail(err error) {
+	err = flatError{damage(err)}
 	s.failOnce.Do(func() {
 		s.shut.Store(true)
-		s.failure = flatError{err}
+		s.failure = err
 		close(s.failed)
 	})
 	s.queue.close(err)
@@ -239,6 +262,9 @@ func (s *Store) release() error {
 	var errs []error
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.marks != nil {
+		errs = append(errs, s.marks.close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

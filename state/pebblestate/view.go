@@ -3,10 +3,7 @@ package pebblestate
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -219,66 +216,4 @@ func (v *view) Rows(shard state.Shard, fn func(id state.CellID, t *state.Table, 
 			return fn(id, t, row, value), nil
 		})
 	})
-}
-
-// DigestError says that a shard's rows are not what its digest says.
-type DigestError struct {
-	Index        uint64
-	Shard        state.Shard
-	Stored, Rows state.Digest
-}
-
-// Error implements error.
-func (e *DigestError) Error() string {
-	return fmt.Sprintf("index %d: shard %d: digest is %s, its rows make %s", e.Index, e.Shard, e.Stored, e.Rows)
-}
-
-// Verify computes the digests of all shards anew from the rows in Pebble and
-// compares them with those kept. It is safe for any goroutine until Close, and
-// doesn't need [Store.Run].
-func (s *Store) Verify(ctx context.Context) error {
-	snapshot := s.db.NewSnapshot()
-	err := verify(ctx, snapshot)
-	if err := firstError(err, snapshot.Close()); err != nil {
-		return fmt.Errorf("verify state %s: %w", s.o.Dir, err)
-	}
-	return nil
-}
-
-func verify(ctx context.Context, r reader) error {
-	index, err := number(r, appliedKey)
-	if err != nil {
-		return err
-	}
-	kept, err := readDigests(r)
-	if err != nil {
-		return err
-	}
-	rows := make(map[state.Shard]state.Digest, len(kept))
-	var buf []byte
-	err = iterate(r, []byte{rowSpace}, []byte{rowSpace + 1}, func(it *pebble.Iterator) (bool, error) {
-		stored, err := it.ValueAndErr()
-		if err != nil {
-			return false, err
-		}
-		if codec.CellLen(it.Key()[1:]) < 0 {
-			return false, fmt.Errorf("%w: stored key %x", codec.ErrCorrupt, it.Key())
-		}
-		buf = append(append(buf[:0], it.Key()[1:]...), stored...)
-		shard := state.Shard(binary.BigEndian.Uint16(it.Key()[1:]))
-		rows[shard] = rows[shard].Add(codec.Hash(buf, len(it.Key())-1))
-		return true, ctx.Err()
-	})
-	if err != nil {
-		return err
-	}
-	for shard := range kept {
-		rows[shard] = rows[shard].Add(state.Digest{}) // a shard without rows counts too
-	}
-	for _, shard := range slices.Sorted(maps.Keys(rows)) {
-		if rows[shard] != kept[shard] {
-			return &DigestError{Index: index, Shard: shard, Stored: kept[shard], Rows: rows[shard]}
-		}
-	}
-	return nil
 }

@@ -2,40 +2,20 @@ package pebblestate
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
-
-	"anabranch.dev/state"
-	"anabranch.dev/state/codec"
 )
 
-const (
-	batchBytes  = 8 << 20 // entries are gathered into one batch up to here
-	maxFlushes  = 2       // flushes under way at which the writer waits
-	maxSublevel = 24      // sublevels of L0 at which the writer waits for compactions
-)
+const maxFlushes = 2 // flushes under way at which the writer waits
 
 // writer is the state of [Store.Run].
 type writer struct {
 	s       *Store
-	number  uint64 // of the current batch
-	rows    []lastChange
-	touched map[state.Shard]struct{}
-	buf     []byte
-	flushed int64   // bytes written since the last flush was started
-	dirty   bool    // anything written since
+	index   uint64 // of the last entry collected
+	pending pending
+	dirty   bool    // anything inserted since the last flush was started
 	flushes []flush // under way, oldest first
 	stats   writerStats
-}
-
-// lastChange is the last thing a batch has to say about a row.
-type lastChange struct {
-	change
-	level uint8
 }
 
 // flush makes everything up to an index durable.
@@ -73,18 +53,18 @@ func (w *writer) run(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 			w.s.queue.close(errClosed)
-			return firstError(w.writeAll(), w.flushAndWait())
+			return firstError(w.collect(), w.write(), w.flushAndWait())
 		case <-w.s.failed:
 			return w.s.failure
 		case <-oldest:
 			w.reap()
 		case <-ticker.C:
-			if w.dirty {
+			if err = w.write(); err == nil && w.dirty {
 				err = w.flush()
 			}
 		case <-w.s.queue.wake:
 			w.gather(ctx)
-			err = w.writeAll()
+			err = w.collect()
 		}
 		if err != nil {
 			return err
@@ -104,129 +84,65 @@ func (w *writer) gather(ctx context.Context) {
 	}
 }
 
-// writeAll writes everything that waits in the queue.
-func (w *writer) writeAll() error {
+// collect takes in everything that waits in the queue, and writes it when that
+// is due.
+func (w *writer) collect() error {
 	for {
 		items := w.s.queue.take()
 		if len(items) == 0 {
-			return nil
+			break
 		}
 		for len(items) > 0 {
-			n, size := 0, int64(0)
-			for n < len(items) && items[n].marker == nil && size < batchBytes {
-				size += items[n].bytes
+			n := 0
+			for n < len(items) && items[n].marker == nil {
 				n++
 			}
+			var err error
 			if n > 0 {
-				if err := w.write(items[:n]); err != nil {
-					return err
-				}
+				err = w.collectEntries(items[:n])
 			} else {
-				items[0].marker.execute()
+				err = w.meet(items[0].marker)
 				n = 1
+			}
+			if err != nil {
+				return err
 			}
 			items = items[n:]
 		}
 	}
+	if w.s.pressed.Swap(false) && int64(len(w.pending.bytes)) >= w.s.o.FlushBytes/pressedShare {
+		return w.write()
+	}
+	return nil
 }
 
-// write puts entries into one batch.
-func (w *writer) write(entries []entry) error {
-	s := w.s
-	if err := s.Err(); err != nil {
+// pressedShare says how small runs may be when rows that are not written take
+// too much memory.
+const pressedShare = 8
+
+func (w *writer) collectEntries(entries []entry) error {
+	gone, err := w.pending.collect(w.s.o.Codec, entries)
+	if err != nil {
 		return err
 	}
-	w.collect(entries)
-	b := s.db.NewBatch()
-	for i := range w.rows {
-		if err := w.writeRow(b, &w.rows[i]); err != nil {
-			return errors.Join(err, b.Close())
-		}
-	}
-	index := entries[len(entries)-1].index
-	if err := w.writeMeta(b, index); err != nil {
-		return errors.Join(err, b.Close())
-	}
-	size := int64(b.Len())
-	if err := s.db.Apply(b, pebble.NoSync); err != nil {
-		return errors.Join(fmt.Errorf("write entry %d: %w", index, err), b.Close())
-	}
-	if err := b.Close(); err != nil {
-		return fmt.Errorf("write entry %d: %w", index, err)
-	}
-	s.written.Store(index)
-	s.queue.done(entries)
-	w.stats.add(len(w.rows), size)
-	clear(w.rows)
-	w.rows = w.rows[:0]
-	w.dirty = true
-	if w.flushed += size; w.flushed >= s.o.FlushBytes {
-		return w.flush()
+	w.index = entries[len(entries)-1].index
+	w.s.queue.done(entries)
+	w.s.queue.release(gone)
+	if int64(len(w.pending.bytes)) >= w.s.o.FlushBytes {
+		return w.write()
 	}
 	return nil
 }
 
-// collect finds the last change of every row in entries.
-func (w *writer) collect(entries []entry) {
-	w.number++
-	for i := range entries {
-		e := &entries[i]
-		for _, c := range e.changes {
-			if c.slot.batch == w.number {
-				w.rows[c.slot.at] = lastChange{c, e.level}
-				continue
-			}
-			c.slot.batch, c.slot.at = w.number, len(w.rows)
-			w.rows = append(w.rows, lastChange{c, e.level})
-		}
-	}
-}
-
-// writeRow adds a row to a batch and to its shard's digest.
-func (w *writer) writeRow(b *pebble.Batch, c *lastChange) error {
-	sl := c.slot
-	shard := sl.table.cell.id.Shard
-	digest := w.s.digests[shard]
-	if sl.stored {
-		digest = digest.Sub(sl.hash)
-	} else if c.value == nil {
-		return nil // came and went between two batches
-	}
-	var err error
-	w.buf = sl.table.key(w.buf[:0], sl.row)
-	n := len(w.buf)
-	if c.value == nil {
-		err = b.Delete(w.buf, nil)
-		sl.stored, sl.hash = false, state.Digest{}
-	} else {
-		w.buf, err = codec.AppendRow(w.s.o.Codec, w.buf, c.level, c.expires, c.value)
-		if err == nil {
-			err = b.Set(w.buf[:n], w.buf[n:], nil)
-		}
-		sl.stored, sl.hash = true, codec.Hash(w.buf[1:], n-1)
-		digest = digest.Add(sl.hash)
-	}
-	if err != nil {
-		return fmt.Errorf("write row %q of %s: %w", sl.row, sl.table.t, err)
-	}
-	if w.touched == nil {
-		w.touched = make(map[state.Shard]struct{})
-	}
-	w.touched[shard] = struct{}{}
-	w.s.digests[shard] = digest
-	return nil
-}
-
-// writeMeta adds the applied index and the digests of touched shards.
-func (w *writer) writeMeta(b *pebble.Batch, index uint64) error {
-	var value [16]byte
-	for shard := range w.touched {
-		if err := b.Set(digestKey(shard), appendDigest(value[:0], w.s.digests[shard]), nil); err != nil {
+// meet executes a marker.
+func (w *writer) meet(m *marker) error {
+	if !m.unwritten {
+		if err := w.write(); err != nil {
 			return err
 		}
 	}
-	clear(w.touched)
-	return b.Set(appliedKey, binary.AppendUvarint(value[:0], index), nil)
+	m.execute()
+	return nil
 }
 
 // flush starts to make durable what was written. When too much is under way it
@@ -238,7 +154,7 @@ func (w *writer) flush() error {
 		return fmt.Errorf("flush at %d: %w", index, err)
 	}
 	w.flushes = append(w.flushes, flush{index, done})
-	w.flushed, w.dirty = 0, false
+	w.dirty = false
 	w.stats.flushes.Add(1)
 	for len(w.flushes) > maxFlushes {
 		if err := w.await(); err != nil {
@@ -250,8 +166,10 @@ func (w *writer) flush() error {
 
 // flushAndWait makes durable what was written.
 func (w *writer) flushAndWait() error {
-	if err := w.flush(); err != nil {
-		return err
+	if w.dirty {
+		if err := w.flush(); err != nil {
+			return err
+		}
 	}
 	for len(w.flushes) > 0 {
 		if err := w.await(); err != nil {
@@ -281,7 +199,12 @@ func (w *writer) reap() {
 // awaitCompactions waits while compactions are far behind.
 func (w *writer) awaitCompactions() error {
 	var ticker *time.Ticker
-	for w.s.db.Metrics().Levels[0].Sublevels > maxSublevel {
+	for {
+		m := w.s.db.Metrics()
+		w.s.compress.Store(m.DiskSpaceUsage() > compressedBytes)
+		if m.Levels[0].Sublevels <= maxSublevel {
+			return nil
+		}
 		if ticker == nil {
 			ticker = time.NewTicker(20 * time.Millisecond)
 			defer ticker.Stop()
@@ -292,5 +215,4 @@ func (w *writer) awaitCompactions() error {
 			return w.s.failure
 		}
 	}
-	return nil
 }
