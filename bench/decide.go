@@ -159,12 +159,12 @@ func (r *decideRun) measure(ctx context.Context, report *Report, progress io.Wri
 	}
 	s := schedule{rate: r.cfg.Rate, began: time.Now()}
 	r.watch.begin(s)
-	busy, err := s.part(0, r.cfg.warmups()).offer(ctx, r.show)
-	if err != nil {
+	if _, err := s.part(0, r.cfg.warmups()).offer(ctx, r.show); err != nil {
 		return err
 	}
 	m := beginMeasure(r.cluster, r.changes())
-	if busy, err = s.part(r.cfg.warmups(), r.cfg.total()).offer(ctx, r.show); err != nil {
+	busy, err := s.part(r.cfg.warmups(), r.cfg.total()).offer(ctx, r.show)
+	if err != nil {
 		return err
 	}
 	if err := r.settle(ctx); err != nil {
