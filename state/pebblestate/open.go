@@ -124,6 +124,7 @@ func lockDirectory(fs vfs.FS, dir string) (*pebble.Lock, error) {
 const (
 	mergedRuns      = 24      // runs that lie on each other before they are merged
 	baseBytes       = 1 << 30 // of the level they are merged into
+	mergedFileBytes = 64 << 20
 	compressedBytes = 2 << 30 // on the disk, above which compression is worth its time
 )
 
@@ -159,6 +160,11 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	// all at once.
 	o.L0CompactionThreshold = 2 * mergedRuns
 	o.LBaseMaxBytes = baseBytes
+	o.BytesPerSync = 2 << 20
+	for i := range o.TargetFileSizes {
+		o.TargetFileSizes[i] = mergedFileBytes
+	}
+	o.TargetFileSizes[0] = tableFileBytes
 	o.MaxManifestFileSize = 8 << 20 // it is read twice when a store is opened
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)

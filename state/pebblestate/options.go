@@ -26,7 +26,7 @@ type Options struct {
 	HotBytes   int64         // decoded rows kept in memory, about; default 512 MiB
 	QueueBytes int64         // changes waiting to be collected; Commit blocks above it; default 32 MiB
 	CacheBytes int64         // Pebble's cache of blocks; default 32 MiB
-	FlushBytes int64         // encoded rows collected before they are written at once; default 1/8 of HotBytes, 1 to 64 MiB
+	FlushBytes int64         // encoded rows collected before they are written at once; default 1/4 of HotBytes, 1 to 64 MiB
 	FlushEvery time.Duration // longest time before they are: what is deleted meanwhile is never written; default 5 s
 	Gather     time.Duration // how long changes wait to be collected and encoded, many at once; default 100 ms
 
@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 	o.HotBytes = cmp.Or(o.HotBytes, 512*mib)
 	o.QueueBytes = cmp.Or(o.QueueBytes, 32*mib)
 	o.CacheBytes = cmp.Or(o.CacheBytes, 32*mib)
-	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/8, mib), 64*mib))
+	o.FlushBytes = cmp.Or(o.FlushBytes, min(max(o.HotBytes/4, mib), 64*mib))
 	o.FlushEvery = cmp.Or(o.FlushEvery, 5*time.Second)
 	o.Gather = cmp.Or(o.Gather, 100*time.Millisecond)
 	o.limits = cmp.Or(o.limits, defaultLimits)
