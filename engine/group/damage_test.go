@@ -100,8 +100,8 @@ func TestDamageIsFoundOnOpen(t *testing.T) {
 				t.Fatalf("Open = %v; want %v", err, ErrDamaged)
 			}
 			t.Log(err)
-			if _, again := Open(config(t, dir, &broker{})); !errors.Is(again, ErrDamaged) || !strings.Contains(again.Error(), "found earlier") {
-				t.Errorf("the second Open = %v; want it to remember", again)
+			if _, again := Open(config(t, dir, &broker{})); !errors.Is(again, ErrDamaged) {
+				t.Errorf("the second Open = %v; want it found again", again)
 			}
 		})
 	}

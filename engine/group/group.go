@@ -168,7 +168,9 @@ func (g *Group) fail(part string, err error) {
 	g.failOnce.Do(func() {
 		g.cfg.Metrics.Fault(part)
 		g.fault = damage(err)
-		g.cfg.Log.Error("replica stops", "group", g.cfg.Core.Group, "err", g.fault)
+		if errors.Is(g.fault, ErrDamaged) { // the process may go on; any other fault is what Run returns
+			g.cfg.Log.Error("replica stops", "group", g.cfg.Core.Group, "err", g.fault)
+		}
 		close(g.failed)
 	})
 }

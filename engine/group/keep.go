@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,8 +93,11 @@ func (s *slogSink) Accept(_ string, level hclog.Level, msg string, args ...any) 
 	case hclog.Error:
 		to = slog.LevelError
 	}
-	if strings.HasPrefix(msg, "heartbeat timeout reached") {
+	switch {
+	case strings.HasPrefix(msg, "heartbeat timeout reached"):
 		to = slog.LevelDebug // every start of a group begins with it
+	case slices.ContainsFunc(args, func(a any) bool { err, ok := a.(error); return ok && errors.Is(err, net.ErrClosed) }):
+		to = slog.LevelDebug // we have closed it
 	}
 	s.log.Log(context.Background(), to, "raft: "+msg, args...)
 }

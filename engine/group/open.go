@@ -25,9 +25,9 @@ func Open(cfg Config) (g *Group, err error) {
 	g.moved.L = &g.movedMu
 	g.replies.max = g.cfg.MaxRequests
 	if err := g.open(); err != nil {
-		err = fmt.Errorf("group %d: %w", cfg.Core.Group, damage(errors.Join(err, g.release())))
-		g.noteDamage(err)
-		return nil, err
+		// Without a note: what is found by opening is found by opening again, and
+		// files that were put back are good.
+		return nil, fmt.Errorf("group %d: %w", cfg.Core.Group, damage(errors.Join(err, g.release())))
 	}
 	return g, nil
 }

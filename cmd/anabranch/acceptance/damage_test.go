@@ -244,8 +244,12 @@ func used(b []byte) []byte { return bytes.TrimRight(b, "\x00") }
 // inUse is a place in a log segment that is acknowledged and not cut off yet.
 func inUse(b []byte) int { return len(used(b)) - 1<<19 }
 
+// flipIn flips a bit here and there: of a log that was filled after a snapshot
+// some of it may not be in use, and a flip there harms nobody.
 func flipIn(b []byte) []byte {
-	b[inUse(b)] ^= 1
+	for at := inUse(b); at < len(used(b))-1<<18; at += 1 << 16 {
+		b[at] ^= 1
+	}
 	return b
 }
 
