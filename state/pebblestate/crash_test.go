@@ -61,6 +61,15 @@ func crash(t *testing.T, seed uint64, crashes int) {
 				t.Fatal(err)
 			}
 		}
+		if rng.IntN(50) == 0 { // which is written into Pebble's memory
+			v, err := s.View(context.Background())
+			if err == nil {
+				err = v.Close()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		if rng.IntN(60) > 0 {
 			continue
 		}

@@ -15,6 +15,7 @@ type marker struct {
 	undo func() // takes back what run did when nobody waits any more
 
 	unwritten bool // run doesn't need the entries before it written
+	often     bool // there may be many such markers: no tables are made for each
 
 	ready chan struct{}
 	mu    sync.Mutex // guards what follows

@@ -129,15 +129,15 @@ const (
 )
 
 func (s *Store) pebbleOptions() *pebble.Options {
-	const memTable = 4 << 20 // large runs go around it
+	memTable := min(max(s.o.FlushBytes, 4<<20), 1<<30)
 	o := &pebble.Options{
 		FS:                 fence{s.o.FS, s},
 		Lock:               s.lock,
 		Comparer:           comparer,
 		FormatMajorVersion: pebble.FormatNewest,
-		DisableWAL:         true,                        // the Raft log is the log
-		CacheSize:          s.o.CacheBytes + 2*memTable, // Pebble takes memtables out of it
-		MemTableSize:       memTable,
+		DisableWAL:         true,                      // the Raft log is the log
+		CacheSize:          s.o.CacheBytes + memTable, // Pebble takes memtables out of it
+		MemTableSize:       uint64(memTable),
 		// The writer itself waits when Pebble falls behind (see writer.flush):
 		// a stall inside Pebble could not be ended when the disk fails.
 		MemTableStopWritesThreshold: math.MaxInt32,
@@ -180,7 +180,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	return o
 }
 
-// readMeta reads what a store knows about itself, and marks a new one as ours.
+// readMeta reads what a store knows about itself.
 func (s *Store) readMeta() error {
 	version, err := number(s.db, formatKey)
 	if err != nil {
@@ -192,15 +192,10 @@ func (s *Store) readMeta() error {
 	if s.applied, err = number(s.db, appliedKey); err != nil {
 		return err
 	}
-	if version == 0 {
-		if s.applied != 0 {
-			return fmt.Errorf("%w: it has no format", ErrForeign)
-		}
-		if err := s.db.Set(formatKey, binary.AppendUvarint(nil, format), pebble.NoSync); err != nil {
-			return err
-		}
-		s.writer.dirty = true
+	if version == 0 && s.applied != 0 {
+		return fmt.Errorf("%w: it has no format", ErrForeign)
 	}
+	s.writer.unmarked = version == 0
 	if s.applied == 0 {
 		s.found.Store(&known{})
 	}

@@ -61,6 +61,7 @@ func (p *pending) collect(c state.Codec, entries []entry) (gone []release, err e
 	}
 	index := entries[len(entries)-1].index
 	for i := range p.changes {
+		makeWay(i)
 		ch := &p.changes[i]
 		ch.slot.last = 0
 		there, err := p.add(c, ch)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -27,7 +28,11 @@ type sink interface {
 
 // write brings all that was collected to Pebble, together with the index and
 // the digests.
-func (w *writer) write() error {
+//
+// Large runs become tables, unless something is in Pebble's memory already, or
+// this is a marker of which there may be many: small tables would have to be
+// merged again and again.
+func (w *writer) write(often bool) error {
 	s := w.s
 	if err := s.Err(); err != nil {
 		return err
@@ -35,18 +40,22 @@ func (w *writer) write() error {
 	if w.index == s.written.Load() {
 		return nil
 	}
+	size := len(w.pending.bytes)
 	var err error
-	if len(w.pending.bytes) >= s.o.limits.ingestBytes {
-		err = w.ingest()
-	} else {
+	if size < s.o.limits.ingestBytes || w.inserted > 0 || often {
 		err = w.insert()
+	} else {
+		err = w.ingest()
 	}
 	if err != nil {
 		return fmt.Errorf("write up to entry %d: %w", w.index, err)
 	}
-	w.stats.add(len(w.pending.order), int64(len(w.pending.bytes)))
+	w.stats.add(len(w.pending.order), int64(size))
 	s.queue.release(w.pending.spent)
 	w.pending.empty()
+	if w.inserted >= s.o.FlushBytes {
+		return w.flush()
+	}
 	return nil
 }
 
@@ -67,7 +76,14 @@ func (w *writer) put(to sink) error {
 		}
 	}
 	clear(p.digests.changed)
-	for _, o := range p.sorted() {
+	if w.unmarked {
+		if err := to.set(formatKey, binary.AppendUvarint(value[:0], format)); err != nil {
+			return err
+		}
+		w.unmarked = false
+	}
+	for i, o := range p.sorted() {
+		makeWay(i)
 		r := &p.rows[o.row]
 		var err error
 		if r.deleted {
@@ -82,6 +98,15 @@ func (w *writer) put(to sink) error {
 	return nil
 }
 
+// makeWay lets others run after every few rows: whoever decides has work for some
+// microseconds and would wait for milliseconds, on a machine with few processors,
+// until the runtime stops the writer.
+func makeWay(row int) {
+	if row%64 == 0 {
+		runtime.Gosched()
+	}
+}
+
 // insert writes a small run into Pebble's memory, to be flushed later.
 func (w *writer) insert() error {
 	b := w.s.db.NewBatch()
@@ -93,7 +118,7 @@ func (w *writer) insert() error {
 		return err
 	}
 	w.s.written.Store(w.index)
-	w.dirty = true
+	w.inserted += int64(len(w.pending.bytes)) + 1
 	return nil
 }
 

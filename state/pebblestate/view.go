@@ -16,11 +16,15 @@ import (
 // before the call. It is safe for any goroutine.
 func (s *Store) View(ctx context.Context) (state.Reader, error) {
 	v := &view{s: s}
-	err := s.atMarker(ctx, func() error {
+	m := &marker{often: true, ready: make(chan struct{}), run: func() error {
 		v.index = s.written.Load()
 		v.snapshot = s.db.NewSnapshot()
 		return s.register(v)
-	}, func() { _ = v.Close() })
+	}, undo: func() { _ = v.Close() }}
+	err := s.queue.mark(m, true)
+	if err == nil {
+		err = s.await(ctx, m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("view state: %w", err)
 	}

@@ -10,12 +10,13 @@ const maxFlushes = 2 // flushes under way at which the writer waits
 
 // writer is the state of [Store.Run].
 type writer struct {
-	s       *Store
-	index   uint64 // of the last entry collected
-	pending pending
-	dirty   bool    // anything inserted since the last flush was started
-	flushes []flush // under way, oldest first
-	stats   writerStats
+	s        *Store
+	index    uint64 // of the last entry collected
+	pending  pending
+	unmarked bool    // the format is not written yet
+	inserted int64   // bytes in Pebble's memory since the last flush was started
+	flushes  []flush // under way, oldest first
+	stats    writerStats
 }
 
 // flush makes everything up to an index durable.
@@ -53,13 +54,13 @@ func (w *writer) run(ctx context.Context) (err error) {
 		select {
 		case <-ctx.Done():
 			w.s.queue.close(errClosed)
-			return firstError(w.collect(), w.write(), w.flushAndWait())
+			return w.finish()
 		case <-w.s.failed:
 			return w.s.failure
 		case <-oldest:
 			w.reap()
 		case <-ticker.C:
-			if err = w.write(); err == nil && w.dirty {
+			if err = w.write(false); err == nil && w.inserted > 0 {
 				err = w.flush()
 			}
 		case <-w.s.queue.wake:
@@ -70,6 +71,17 @@ func (w *writer) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+}
+
+// finish brings everything that was committed to the disk.
+func (w *writer) finish() error {
+	if err := w.collect(); err != nil {
+		return err
+	}
+	if err := w.write(false); err != nil {
+		return err
+	}
+	return w.flushAndWait()
 }
 
 // gather waits a little for more to write, unless there is a reason not to.
@@ -111,14 +123,14 @@ func (w *writer) collect() error {
 		}
 	}
 	if w.s.pressed.Swap(false) && int64(len(w.pending.bytes)) >= w.s.o.FlushBytes/pressedShare {
-		return w.write()
+		return w.write(false)
 	}
 	return nil
 }
 
 // pressedShare says how small runs may be when rows that are not written take
 // too much memory.
-const pressedShare = 8
+const pressedShare = 2
 
 func (w *writer) collectEntries(entries []entry) error {
 	gone, err := w.pending.collect(w.s.o.Codec, entries)
@@ -129,7 +141,7 @@ func (w *writer) collectEntries(entries []entry) error {
 	w.s.queue.done(entries)
 	w.s.queue.release(gone)
 	if int64(len(w.pending.bytes)) >= w.s.o.FlushBytes {
-		return w.write()
+		return w.write(false)
 	}
 	return nil
 }
@@ -137,7 +149,7 @@ func (w *writer) collectEntries(entries []entry) error {
 // meet executes a marker.
 func (w *writer) meet(m *marker) error {
 	if !m.unwritten {
-		if err := w.write(); err != nil {
+		if err := w.write(m.often); err != nil {
 			return err
 		}
 	}
@@ -154,7 +166,7 @@ func (w *writer) flush() error {
 		return fmt.Errorf("flush at %d: %w", index, err)
 	}
 	w.flushes = append(w.flushes, flush{index, done})
-	w.dirty = false
+	w.inserted = 0
 	w.stats.flushes.Add(1)
 	for len(w.flushes) > maxFlushes {
 		if err := w.await(); err != nil {
@@ -166,7 +178,7 @@ func (w *writer) flush() error {
 
 // flushAndWait makes durable what was written.
 func (w *writer) flushAndWait() error {
-	if w.dirty {
+	if w.inserted > 0 {
 		if err := w.flush(); err != nil {
 			return err
 		}
