@@ -115,9 +115,12 @@ func (b *testBroker) topic(name string, partitions int32) []connectors.Partition
 	if err := admin.Ensure(b.ctx, []Topic{{Name: name, Partitions: partitions}}); err != nil {
 		b.tb.Fatal(err)
 	}
-	infos, err := admin.Describe(b.ctx, []string{name})
-	if err != nil || len(infos) != 1 {
-		b.tb.Fatalf("Describe(%s) = %v, %v; want one topic", name, infos, err)
+	// A broker may not know yet that it leads a partition which was just made.
+	var infos []connectors.TopicInfo
+	for len(infos) != 1 {
+		if infos, err = admin.Describe(b.ctx, []string{name}); b.ctx.Err() != nil {
+			b.tb.Fatalf("Describe(%s) = %v, %v; want one topic", name, infos, err)
+		}
 	}
 	var ids []connectors.PartitionID
 	for p := range infos[0].Partitions {
