@@ -205,6 +205,11 @@ func TestOldDiskPutBack(t *testing.T) {
 	r.stop(node)
 	r.cfgs[node].Dir = old
 	r.start(node)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%+v", r.replica(node))
+		}
+	})
 	eventually(t, "a replica newer than "+wiped, func() bool {
 		s := r.replica(node)
 		return generationOf(s.Replica) == generationOf(wiped)+1 && s.Voters == 3

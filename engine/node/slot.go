@@ -165,7 +165,7 @@ func (s *slot) settle(ctx context.Context, g *group.Group) error {
 	every, added := foundEvery, false
 	for wait(ctx, every) {
 		members, index := g.Members()
-		if len(members) == 0 && state.Generation == founding {
+		if len(members) == 0 && state.Generation == founding && !state.Made {
 			continue // it is being founded
 		}
 		if len(members) > 0 && !state.Made {

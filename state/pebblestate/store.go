@@ -252,7 +252,7 @@ func (s *Store) Close() error {
 	}
 	errs = append(errs, s.disk.release(), s.release())
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("close state %s: %w", s.o.Dir, err)
+		return fmt.Errorf("close state %s: %w", s.o.Dir, damage(err))
 	}
 	return nil
 }
