@@ -12,7 +12,7 @@ import (
 func build(t *testing.T) string {
 	t.Helper()
 	if testing.Short() {
-		t.Skip("runs a cluster of processes")
+		t.Skip("skipped: runs a cluster of processes; run without -short")
 	}
 	binary := filepath.Join(t.TempDir(), "anabranch")
 	if out, err := exec.Command("go", "build", "-o", binary, "anabranch.dev/cmd/anabranch").CombinedOutput(); err != nil {
