@@ -93,6 +93,11 @@ func (s *Sink) Open(ctx context.Context, from int64) (connectors.Progress, error
 // initProducers makes a fresh client per slot and initialises all of them now:
 // left alone, a client would do so with its first record, fence a newer leader
 // then, and leave an earlier one's transaction open until then.
+//
+// The first slot comes before the others. A leader that finds it taken has
+// written nothing; one that takes it late, from a leader that already writes,
+// then also takes the others late, and reads the progress behind what was
+// written there.
 func (s *Sink) initProducers(ctx context.Context) error {
 	if !s.fencedBefore {
 		if err := s.fenceEarlierIncarnations(ctx); err != nil {
@@ -107,9 +112,12 @@ func (s *Sink) initProducers(ctx context.Context) error {
 		}
 		s.producers = append(s.producers, producer)
 	}
+	if _, _, err := s.producers[0].ProducerID(ctx); err != nil {
+		return err
+	}
 	faults := make([]error, slots)
 	var done sync.WaitGroup
-	for slot, producer := range s.producers {
+	for slot, producer := range s.producers[1:] {
 		done.Go(func() { _, _, faults[slot] = producer.ProducerID(ctx) })
 	}
 	done.Wait()

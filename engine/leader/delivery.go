@@ -49,9 +49,9 @@ type Op struct {
 // Delivery takes the outbox to Kafka, in order of emission, one transaction at a
 // time, over rotating slots.
 //
-// Exactly once rests on three things. The sink's Open initialises all slots, in
-// order, so that no earlier leader can write any more, and only then reads how
-// far the topics are. The first transaction after it goes to the first slot:
+// Exactly once rests on three things. The sink's Open initialises the first slot,
+// then all others, so that no earlier leader can write any more, and only then
+// reads how far the topics are. The first transaction after it goes to the first slot:
 // whoever has lost that slot to a later Open has lost before it wrote anything.
 // And every Open but a tenure's first waits for a new entry of our own term to
 // be applied, so that a deposed leader doesn't fence its successor.

@@ -101,6 +101,7 @@ func (b *Broker) serve(cfg *Config) error {
 		return err
 	}
 	b.cluster = cluster
+	shareFetches(cluster)
 	if err := errors.Join(b.createTopics(cfg.Topics), b.gate.err()); err != nil {
 		cluster.Close()
 		return err
