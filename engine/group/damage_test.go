@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -183,6 +184,32 @@ func (c *trio) expectDamaged(i int, why string) {
 	}
 }
 
+// rot spoils the record of an event in a replica's log. It goes by the event's
+// id, because not every byte of a segment is of a record.
+func rot(t *testing.T, dir, event string) {
+	t.Helper()
+	name := only(t, dir, "log", "*.wal")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(data, []byte(event))
+	if at < 0 {
+		t.Fatalf("%s has no record of %s", name, event)
+	}
+	data[at] ^= 1
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(data[at:at+1], int64(at)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestBadRecordWhileRunning has a leader meet a rotten record when it reads it
 // for a follower that was away: it hands over and stops, and nothing panics.
 func TestBadRecordWhileRunning(t *testing.T) {
@@ -193,16 +220,7 @@ func TestBadRecordWhileRunning(t *testing.T) {
 	}
 	c.addMany("a", 2*cachedEntries)
 	l := c.leader()
-	f, err := os.OpenFile(only(t, l.dir, "log", "*.wal"), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte("rot"), 16<<10); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	rot(t, l.dir, "a-100")
 	c.open(away.node)
 	c.expectDamaged(l.node, raftlog.ErrCorrupt.Error())
 	c.add("more", "a")
@@ -216,23 +234,14 @@ func TestBadCommittedRecordWhileRunning(t *testing.T) {
 	cfg := config(t, t.TempDir(), &broker{})
 	r := start(t, cfg)
 	for i := range 30 {
-		r.add(fmt.Sprint(i), "a", 1)
+		r.add(fmt.Sprintf("event-%d", i), "a", 1)
 	}
 	r.mustEnd()
 	g, err := Open(config(t, cfg.Dir, &broker{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.OpenFile(only(t, cfg.Dir, "log", "*.wal"), os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte("rot"), 3<<10); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
+	rot(t, cfg.Dir, "event-20")
 	if err := run(t, g).wait(); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Run = %v; want %v", err, ErrDamaged)
 	}

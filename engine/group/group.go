@@ -45,7 +45,6 @@ type Group struct {
 	logBytes     atomic.Int64  // of entries since the last snapshot
 	halted       atomic.Bool
 	stalled      atomic.Bool // the disk hung while this replica led
-	leading      atomic.Bool // a tenure is serving
 	moved        sync.Cond   // broadcast when appliedIndex moves
 	movedMu      sync.Mutex
 

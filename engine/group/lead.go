@@ -74,7 +74,6 @@ func (g *Group) serve(ctx context.Context) error {
 	g.waits.Go(t.awaitFutures)
 	opCtx, cancelOps := context.WithCancel(context.Background())
 	go t.deliver(opCtx, sink)
-	g.leading.Store(true)
 	g.cfg.Metrics.Elected()
 	g.cfg.Changed()
 
@@ -83,7 +82,6 @@ func (g *Group) serve(ctx context.Context) error {
 		t.finish(g.cfg.Drain)
 	}
 
-	g.leading.Store(false)
 	g.mu.Lock()
 	g.tenure.Store(nil)
 	g.mu.Unlock()
@@ -273,7 +271,7 @@ func outcomeName(err error) string {
 func (g *Group) serving() *tenure { return g.tenure.Load() }
 
 // Leading reports whether this replica leads and serves.
-func (g *Group) Leading() bool { return g.leading.Load() }
+func (g *Group) Leading() bool { return g.serving() != nil }
 
 // Tenure names the current leadership of this replica, if it serves one.
 func (g *Group) Tenure() (id uint64, leads bool) {

@@ -84,7 +84,7 @@ func (g *Group) Fresh(ctx context.Context, c connectors.Consistency) error {
 	default:
 		return fmt.Errorf("consistency is %q; want %s or %s", c, connectors.Linearizable, connectors.Stale)
 	}
-	if g.stopped() || !g.leading.Load() { // leading means that an entry of our own term is applied
+	if g.stopped() || !g.Leading() { // leading means that an entry of our own term is applied
 		return connectors.ErrUnavailable
 	}
 	index := g.raft.CommitIndex()
