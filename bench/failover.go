@@ -8,9 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"anabranch.dev/connectors/kafka"
-	"anabranch.dev/internal/assembly"
 )
 
 // FailoverConfig shapes a run of [Failover]. Its Duration is not used: the run
@@ -84,8 +81,8 @@ func (c *FailoverConfig) Validate() error {
 
 // failoverRun is one run while it lasts.
 type failoverRun struct {
+	*site
 	cfg      FailoverConfig
-	topics   *topics
 	stream   *stream
 	visible  *gapMeter
 	progress io.Writer
@@ -93,56 +90,28 @@ type failoverRun struct {
 
 // Failover measures the longest stretch without new decisions, as a
 // read_committed consumer sees it, each time that the leader goes under load.
-func Failover(ctx context.Context, cfg FailoverConfig, progress io.Writer) (report *Report, err error) {
+func Failover(ctx context.Context, cfg FailoverConfig, progress io.Writer) (*Report, error) {
 	cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	dir, remove, err := cfg.directory()
-	if err != nil {
-		return nil, err
+	program := cfg.Binary
+	if cfg.Planned { // the nodes are in this process, and so is the broker
+		program = inside
 	}
-	defer remove()
-	assembly.Tune(memoryLimit)
-	report = newReport("failover", &cfg.Config)
-	report.Kafka, report.Delivery = kafkaName(cfg.Broker), cfg.Delivery
-	if report.Fdatasync, err = measureDisk(dir); err != nil {
-		return nil, err
-	}
-	broker, stopBroker, err := brokerProcess(ctx, &cfg, dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, stopBroker()) }()
-	r := &failoverRun{cfg: cfg, visible: &gapMeter{}, progress: progress}
-	if r.topics, err = openTopics(ctx, dir, broker, cfg.Partitions); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.topics.close()) }()
-	producer, err := kafka.NewProducer(r.topics.connection())
-	if err != nil {
-		return nil, err
-	}
-	defer producer.Close()
-	r.stream = newStream(&cfg.KafkaConfig, r.topics, producer)
-	if cfg.Planned {
-		return report, r.transfers(ctx, dir, report)
-	}
-	return report, r.kills(ctx, dir, report)
-}
-
-// brokerProcess starts an embedded broker in a process of its own, unless a
-// Kafka is named or the nodes are in this process, which then has the broker.
-func brokerProcess(ctx context.Context, cfg *FailoverConfig, dir string) (address string, stop func() error, err error) {
-	if cfg.Broker != "" || cfg.Planned {
-		return cfg.Broker, func() error { return nil }, nil
-	}
-	return startBroker(ctx, cfg.Binary, dir)
+	return cfg.onKafka(ctx, "failover", program, func(s *site) error {
+		r := &failoverRun{site: s, cfg: cfg, visible: &gapMeter{}, progress: progress}
+		r.stream = newStream(&cfg.KafkaConfig, s.topics, s.producer)
+		if cfg.Planned {
+			return r.transfers(ctx)
+		}
+		return r.kills(ctx)
+	})
 }
 
 // around runs the load around fn, which makes the leader go, and completes the
 // report.
-func (r *failoverRun) around(ctx context.Context, report *Report, times *FailoverTimes, fn func(ctx context.Context) error) error {
+func (r *failoverRun) around(ctx context.Context, times *FailoverTimes, fn func(ctx context.Context) error) error {
 	consumer, err := r.topics.consume(ctx, func(d *seenDecision) {
 		if n, ok := orderNumber(d.key); ok {
 			r.visible.note(n, d.at)
@@ -170,6 +139,7 @@ func (r *failoverRun) around(ctx context.Context, report *Report, times *Failove
 	if err = errors.Join(err, consumer.stop()); err != nil {
 		return err
 	}
+	report := r.report
 	report.Failover, report.Events = times, int64(r.stream.made()-began)
 	report.AchievedPerSecond = round(float64(report.Events) / time.Since(from).Seconds())
 	report.CPUSeconds, report.GeneratorCPUSeconds = round(cpuSeconds()-cpu), micros(busy)/1e6

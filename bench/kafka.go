@@ -42,53 +42,27 @@ func (c *KafkaConfig) Validate() error {
 
 // kafkaRun is one run while it lasts.
 type kafkaRun struct {
-	cfg      KafkaConfig
-	shop     shop
-	topics   *topics
-	cluster  *assembly.Cluster
-	producer *kafka.Producer
-	watch    *observer
+	*site
+	cfg     KafkaConfig
+	shop    shop
+	cluster *assembly.Cluster
+	watch   *observer
 }
 
 // Kafka measures an event produced → its decision visible to a read_committed
 // consumer, through the real connector at both ends.
-func Kafka(ctx context.Context, cfg KafkaConfig, progress io.Writer) (report *Report, err error) {
+func Kafka(ctx context.Context, cfg KafkaConfig, progress io.Writer) (*Report, error) {
 	cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	dir, remove, err := cfg.directory()
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	assembly.Tune(memoryLimit)
-	report = newReport("kafka", &cfg.Config)
-	report.Kafka, report.Delivery = kafkaName(cfg.Broker), cfg.Delivery
-	if report.Fdatasync, err = measureDisk(dir); err != nil {
-		return nil, err
-	}
-	r := &kafkaRun{cfg: cfg, shop: shop{w: cfg.Workload, began: time.Now()}, watch: newObserver(&cfg.Config)}
-	if r.topics, err = openTopics(ctx, dir, cfg.Broker, cfg.Partitions); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.topics.close()) }()
-	if r.producer, err = kafka.NewProducer(r.topics.connection()); err != nil {
-		return nil, err
-	}
-	defer r.producer.Close()
-	if r.cluster, err = openOnKafka(&cfg, r.topics, dir); err != nil {
-		return nil, err
-	}
-	return report, r.run(ctx, report, progress)
-}
-
-// kafkaName says in a report which Kafka it was.
-func kafkaName(broker string) string {
-	if broker == "" {
-		return "embedded"
-	}
-	return broker
+	return cfg.onKafka(ctx, "kafka", inside, func(s *site) (err error) {
+		r := &kafkaRun{site: s, cfg: cfg, shop: shop{w: cfg.Workload, began: time.Now()}, watch: newObserver(&cfg.Config)}
+		if r.cluster, err = openOnKafka(&cfg, s.topics, s.dir); err != nil {
+			return err
+		}
+		return r.run(ctx, progress)
+	})
 }
 
 // openOnKafka opens the nodes of a run on its topics.
@@ -104,7 +78,7 @@ func openOnKafka(cfg *KafkaConfig, t *topics, dir string) (*assembly.Cluster, er
 }
 
 // run runs the nodes around the load.
-func (r *kafkaRun) run(ctx context.Context, report *Report, progress io.Writer) error {
+func (r *kafkaRun) run(ctx context.Context, progress io.Writer) error {
 	return whileRunning(ctx, r.cluster, func(ctx context.Context) error {
 		if err := r.cluster.Ready(ctx); err != nil {
 			return err
@@ -120,21 +94,21 @@ func (r *kafkaRun) run(ctx context.Context, report *Report, progress io.Writer) 
 		if err != nil {
 			return err
 		}
-		err = r.measure(ctx, report, progress)
+		err = r.measure(ctx, progress)
 		if err = errors.Join(err, consumer.stop()); err != nil {
 			return err
 		}
-		r.watch.report(report)
-		if report.Checks, err = r.topics.scan(ctx, r.cfg.total(), r.cfg.tamper); err != nil {
+		r.watch.report(r.report)
+		if r.report.Checks, err = r.topics.scan(ctx, r.cfg.total(), r.cfg.tamper); err != nil {
 			return err
 		}
-		report.Checks.Oversold, err = oversold(ctx, leaderOf(r.cluster), r.cfg.Workload.SKUs)
+		r.report.Checks.Oversold, err = oversold(ctx, leaderOf(r.cluster), r.cfg.Workload.SKUs)
 		return err
 	})
 }
 
 // measure offers the load and waits for the last decision.
-func (r *kafkaRun) measure(ctx context.Context, report *Report, progress io.Writer) error {
+func (r *kafkaRun) measure(ctx context.Context, progress io.Writer) error {
 	if _, err := fmt.Fprintf(progress, "producing %g orders/s for %v after a warm-up of %v\n", r.cfg.Rate, r.cfg.Duration, r.cfg.Warmup); err != nil {
 		return err
 	}
@@ -151,7 +125,7 @@ func (r *kafkaRun) measure(ctx context.Context, report *Report, progress io.Writ
 	if err := r.cfg.whileMoving(ctx, r.cfg.total(), r.watch.observed); err != nil {
 		return err
 	}
-	m.end(report, busy, elections(r.cluster))
+	m.end(r.report, busy, elections(r.cluster))
 	return r.producer.Flush(ctx)
 }
 

@@ -62,8 +62,9 @@ func awaitBroker(ctx context.Context, c *child, address string) error {
 }
 
 // kills runs a cluster of processes and kills its leader again and again.
-func (r *failoverRun) kills(ctx context.Context, dir string, report *Report) (err error) {
-	s, err := newServers(&r.cfg.KafkaConfig, r.cfg.Binary, dir, r.topics)
+func (r *failoverRun) kills(ctx context.Context) (err error) {
+	report := r.report
+	s, err := newServers(&r.cfg.KafkaConfig, r.cfg.Binary, r.dir, r.topics)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (r *failoverRun) kills(ctx context.Context, dir string, report *Report) (er
 	if err := s.form(ctx); err != nil {
 		return err
 	}
-	if err := prepareTopics(ctx, r.topics, r.stream.producer, &r.stream.shop, s.inputs); err != nil {
+	if err := prepareTopics(ctx, r.topics, r.producer, &r.stream.shop, s.inputs); err != nil {
 		return err
 	}
 	times := &FailoverTimes{How: "kill -9"}
@@ -83,7 +84,7 @@ func (r *failoverRun) kills(ctx context.Context, dir string, report *Report) (er
 	if err != nil {
 		return err
 	}
-	err = r.around(ctx, report, times, func(ctx context.Context) error {
+	err = r.around(ctx, times, func(ctx context.Context) error {
 		var caughtUp []time.Duration
 		gaps, err := r.each(ctx, []*gapMeter{r.visible}, func(ctx context.Context) error {
 			took, err := r.killLeader(ctx, s)

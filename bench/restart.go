@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"time"
-
-	"anabranch.dev/connectors/kafka"
-	"anabranch.dev/internal/assembly"
 )
 
 // RestartConfig shapes a run of [Restart]. Its Rate is that of the load before
@@ -59,8 +56,8 @@ func (c *RestartConfig) Validate() error {
 
 // restartRun is one run while it lasts.
 type restartRun struct {
+	*site
 	cfg      RestartConfig
-	topics   *topics
 	servers  *servers
 	stream   *stream
 	seen     *gapMeter
@@ -71,48 +68,23 @@ type restartRun struct {
 // Restart fills a node's state with orders, then measures how long it takes
 // from the start of its process until it decides: after an orderly stop, and
 // after kill -9 under load.
-func Restart(ctx context.Context, cfg RestartConfig, progress io.Writer) (report *Report, err error) {
+func Restart(ctx context.Context, cfg RestartConfig, progress io.Writer) (*Report, error) {
 	cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	dir, remove, err := cfg.directory()
-	if err != nil {
-		return nil, err
-	}
-	defer remove()
-	assembly.Tune(memoryLimit)
-	report = newReport("restart", &cfg.Config)
-	report.Kafka, report.Delivery = kafkaName(cfg.Broker), cfg.Delivery
-	if report.Fdatasync, err = measureDisk(dir); err != nil {
-		return nil, err
-	}
-	broker := cfg.Broker
-	if broker == "" {
-		var stopBroker func() error
-		if broker, stopBroker, err = startBroker(ctx, cfg.Binary, dir); err != nil {
-			return nil, err
+	return cfg.onKafka(ctx, "restart", cfg.Binary, func(s *site) (err error) {
+		r := &restartRun{site: s, cfg: cfg, seen: &gapMeter{}, progress: progress}
+		r.stream = newStream(&cfg.KafkaConfig, s.topics, s.producer)
+		if r.servers, err = newServers(&cfg.KafkaConfig, cfg.Binary, s.dir, s.topics); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, stopBroker()) }()
-	}
-	r := &restartRun{cfg: cfg, seen: &gapMeter{}, progress: progress}
-	if r.topics, err = openTopics(ctx, dir, broker, cfg.Partitions); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.topics.close()) }()
-	producer, err := kafka.NewProducer(r.topics.connection())
-	if err != nil {
-		return nil, err
-	}
-	defer producer.Close()
-	r.stream = newStream(&cfg.KafkaConfig, r.topics, producer)
-	if r.servers, err = newServers(&cfg.KafkaConfig, cfg.Binary, dir, r.topics); err != nil {
-		return nil, err
-	}
-	return report, r.run(ctx, report)
+		return r.run(ctx)
+	})
 }
 
-func (r *restartRun) run(ctx context.Context, report *Report) (err error) {
+func (r *restartRun) run(ctx context.Context) (err error) {
+	report := r.report
 	cpu, children := cpuSeconds(), childSeconds()
 	defer func() {
 		err = errors.Join(err, r.servers.close())
@@ -121,7 +93,7 @@ func (r *restartRun) run(ctx context.Context, report *Report) (err error) {
 	if err := r.servers.form(ctx); err != nil {
 		return err
 	}
-	if err := prepareTopics(ctx, r.topics, r.stream.producer, &r.stream.shop, r.servers.inputs); err != nil {
+	if err := prepareTopics(ctx, r.topics, r.producer, &r.stream.shop, r.servers.inputs); err != nil {
 		return err
 	}
 	consumer, err := r.topics.consume(ctx, func(d *seenDecision) {

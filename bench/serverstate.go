@@ -95,6 +95,7 @@ func (n *server) metric(ctx context.Context, name string) (sum float64, err erro
 	if err := n.get(ctx, "metrics", &text); err != nil {
 		return 0, err
 	}
+	found := false
 	for line := range strings.Lines(text) {
 		rest, ok := strings.CutPrefix(line, name)
 		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
@@ -105,7 +106,10 @@ func (n *server) metric(ctx context.Context, name string) (sum float64, err erro
 		if err != nil {
 			return 0, fmt.Errorf("metric %s: %w", name, err)
 		}
-		sum += v
+		found, sum = true, sum+v
+	}
+	if !found {
+		return 0, fmt.Errorf("node %s has no metric %s", n.id, name)
 	}
 	return sum, nil
 }

@@ -11,8 +11,9 @@ import (
 
 // transfers runs a cluster in this process, which lets it see what is replicated
 // too, and has its leader hand over again and again.
-func (r *failoverRun) transfers(ctx context.Context, dir string, report *Report) error {
-	cluster, err := openOnKafka(&r.cfg.KafkaConfig, r.topics, dir)
+func (r *failoverRun) transfers(ctx context.Context) error {
+	report := r.report
+	cluster, err := openOnKafka(&r.cfg.KafkaConfig, r.topics, r.dir)
 	if err != nil {
 		return err
 	}
@@ -20,13 +21,13 @@ func (r *failoverRun) transfers(ctx context.Context, dir string, report *Report)
 		if err := cluster.Ready(ctx); err != nil {
 			return err
 		}
-		if err := prepareTopics(ctx, r.topics, r.stream.producer, &r.stream.shop, inputsOf(cluster)); err != nil {
+		if err := prepareTopics(ctx, r.topics, r.producer, &r.stream.shop, inputsOf(cluster)); err != nil {
 			return err
 		}
 		replicated := &gapMeter{}
 		defer watchAll(ctx, cluster, replicated)()
 		times, before := &FailoverTimes{How: "transfer"}, elections(cluster)
-		err := r.around(ctx, report, times, func(ctx context.Context) error {
+		err := r.around(ctx, times, func(ctx context.Context) error {
 			gaps, err := r.each(ctx, []*gapMeter{r.visible, replicated}, func(ctx context.Context) error { return handOver(ctx, cluster) })
 			if err != nil {
 				return err

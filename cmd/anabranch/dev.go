@@ -94,9 +94,6 @@ gone afterwards; with it, a second start goes on where the first was.`,
 		if f.groups < 1 || f.groups > 64 {
 			return usagef("--groups %d is not from 1 to 64", f.groups)
 		}
-		if f.groups > 1 && f.nodes > 1 {
-			return usagef("--groups %d with --nodes %d: several groups on several nodes are not possible with this build", f.groups, f.nodes)
-		}
 		return runDev(cmd.Context(), &f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	}
 	return cmd

@@ -105,8 +105,11 @@ func (f *Fetcher) outOfRange(ctx context.Context, p *partition) (connectors.Fetc
 	if err != nil {
 		return fetch, false, fmt.Errorf("list stable offsets: %w", err)
 	}
-	start, _ := starts.Lookup(p.id.Topic, p.id.Partition)
-	end, _ := ends.Lookup(p.id.Topic, p.id.Partition)
+	start, ok1 := starts.Lookup(p.id.Topic, p.id.Partition)
+	end, ok2 := ends.Lookup(p.id.Topic, p.id.Partition)
+	if !ok1 || !ok2 {
+		return fetch, false, fmt.Errorf("%s has no partition %d just now", p.id.Topic, p.id.Partition)
+	}
 	if err := errors.Join(start.Err, end.Err); err != nil {
 		return fetch, false, fmt.Errorf("list offsets of %s partition %d: %w", p.id.Topic, p.id.Partition, err)
 	}

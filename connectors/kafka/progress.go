@@ -2,12 +2,14 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"anabranch.dev/connectors"
@@ -111,8 +113,13 @@ func (s *Sink) gather(progress *connectors.Progress, records []connectors.RawRec
 // would be invisible.
 func (s *Sink) progressBounds(ctx context.Context, f *Fetcher) (id connectors.PartitionID, start, end int64, err error) {
 	topic := s.progressTopic()
-	if err := ensure(ctx, f.adm, &Topic{Name: topic, Partitions: s.groups, Compacted: true}); err != nil {
-		return id, 0, 0, fmt.Errorf("topic %s: %w", topic, err)
+	wanted := &Topic{Name: topic, Partitions: s.groups, Compacted: true}
+	err = check(ctx, f.adm, wanted)
+	if errors.Is(err, ErrMissing) || errors.Is(err, kerr.UnknownTopicOrPartition) { // else no right to make topics is needed
+		err = ensure(ctx, f.adm, wanted)
+	}
+	if err != nil {
+		return id, 0, 0, fmt.Errorf("topic %s: %w", topic, mapRefusal(err))
 	}
 	infos, err := f.Describe(ctx, []string{topic})
 	if err != nil {

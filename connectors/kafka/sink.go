@@ -21,6 +21,12 @@ const slots = 4
 // maxBatchBytes is Kafka's default of message.max.bytes.
 const maxBatchBytes = 1048588
 
+// sinkBatchBytes bounds a batch of ours before compression, while the broker
+// judges it afterwards. The core keeps a record below 1 MiB in its own compact
+// form; as JSON, with the names of all fields, it may be some times that, and
+// is compressed to less again.
+const sinkBatchBytes = 16 << 20
+
 // errNotOpen: Send before Open, or after an error.
 var errNotOpen = errors.New("sink is not open")
 
@@ -130,7 +136,7 @@ func (s *Sink) producerOptions(transactionalID string) []kgo.Opt {
 		kgo.ManualFlushing(),
 		kgo.ProducerLinger(0),
 		kgo.MaxBufferedRecords(1 << 20),
-		kgo.ProducerBatchMaxBytes(maxBatchBytes),
+		kgo.ProducerBatchMaxBytes(sinkBatchBytes),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProduceRequestTimeout(s.cfg.TransactionTimeout),
 		kgo.RecordPartitioner(newPartitioner(s.progressTopic())),

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"math/rand/v2"
 	"fmt"
 	"maps"
 	"slices"
@@ -181,7 +182,9 @@ func testARecordTooLargeIsPermanentAndTakesItsTransactionAlong(t *testing.T, b *
 	out := b.topic("out", 1)[0]
 	s := b.sink(b.config())
 	b.open(s, 0)
-	if _, err := b.send(s, 0, out, 2, "small", strings.Repeat("x", maxBatchBytes)); !errors.Is(err, connectors.ErrPermanent) {
+	noise := make([]byte, maxBatchBytes) // can't be compressed
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	if _, err := b.send(s, 0, out, 2, "small", string(noise)); !errors.Is(err, connectors.ErrPermanent) {
 		t.Errorf("Send of %d bytes: %v; want %v", maxBatchBytes, err, connectors.ErrPermanent)
 	}
 	if p := b.open(s, 0); len(p.Through) != 0 {
@@ -189,6 +192,23 @@ func testARecordTooLargeIsPermanentAndTakesItsTransactionAlong(t *testing.T, b *
 	}
 	if got, _ := b.readAll(out, 0); len(got) != 0 {
 		t.Errorf("records = %v; want none", got)
+	}
+}
+
+// A decision about thousands of lines is more than 1 MiB of JSON, and a tenth of
+// that on the way.
+func TestALargeRecordIsCompressed(t *testing.T) { eachBroker(t, testALargeRecordIsCompressed) }
+
+func testALargeRecordIsCompressed(t *testing.T, b *testBroker) {
+	out := b.topic("out", 1)[0]
+	s := b.sink(b.config())
+	b.open(s, 0)
+	large := strings.Repeat(`{"line":1,"sku":"85123A","outcome":"allocated"},`, 100_000)
+	if _, err := b.send(s, 0, out, 2, "small", large); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := b.readAll(out, 0); !slices.Equal(got, []string{"small", large}) {
+		t.Errorf("%d records; want the small one and the large one", len(got))
 	}
 }
 

@@ -1,7 +1,10 @@
 package core
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"anabranch.dev/internal/planted"
@@ -49,22 +52,19 @@ func (c *Core) toLane(from, to state.Shard, m *Message) {
 // PendingLanes visits every lane message not known to be applied; those of one
 // lane in order.
 func (c *Core) PendingLanes(fn func(l LaneOut) bool) {
-	more := true
-	c.eachShard(func(shard state.Shard) {
-		c.store.Cells(shard, idLane, func(key string, cell state.Cell) bool {
-			to, err := strconv.ParseUint(key, 16, 16)
-			if err != nil {
-				return true
-			}
-			number := laneHeadOf(cell).Acked
-			cell.Scan(tabLane, "", "", func(_ string, v state.Visitable) bool {
-				number++
-				more = more && fn(LaneOut{From: shard, To: state.Shard(to), Number: number, Message: &v.(*laneRow).Message})
-				return more
-			})
-			return more
-		})
+	pairs := slices.SortedFunc(maps.Keys(c.laneDepth), func(a, b lanePair) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
 	})
+	for _, p := range pairs {
+		cell := c.laneCell(p.from, p.to)
+		h := laneHeadOf(cell)
+		for n := h.Acked + 1; n < h.Next; n++ {
+			row, ok := cell.Get(tabLane, number8(n)).(*laneRow)
+			if ok && !fn(LaneOut{From: p.from, To: p.to, Number: n, Message: &row.Message}) {
+				return
+			}
+		}
+	}
 }
 
 // applyLane applies the next messages of a lane: last + 1 is applied, lower

@@ -28,8 +28,9 @@ type Config struct {
 	Shards     []state.Shard // of this group, its own shard included
 	Durability raftlog.Durability
 
-	// OpenStore opens (or makes) the state in a directory.
-	OpenStore func(dir string) (Store, error)
+	// OpenStore opens (or makes) the state in a directory. A copy is opened only
+	// to be read through.
+	OpenStore func(dir string, copy bool) (Store, error)
 	NewSink   func() (connectors.Sink, error)
 	Encoder   connectors.Encoder
 	Gap       leader.GapPolicy
@@ -55,8 +56,9 @@ type Config struct {
 	TrailingEntries uint64
 	// Drain is how long an orderly stop waits for what is in flight. Default 5 s.
 	Drain time.Duration
-	// Stall is how long the disk of a leader may hang before others take over.
-	// Default 1 s.
+	// Stall is how long the disk of a leader may hang before others take over,
+	// and ten times that for a sync in memory durability, for which nothing
+	// waits. Default 1 s.
 	Stall time.Duration
 	// Stalled is told of a leader's disk that hangs. The group's streams are cut
 	// by then; the process must exit, as Run may never return. May be nil.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -236,14 +237,24 @@ func (f fsm) install() error {
 	defer f.mu.Unlock()
 	f.store, f.core, f.writing = store, c, writing
 	f.restored.Store(store.Applied())
+	f.halted.Store(c.Halted() != nil)
+	f.poke()
 	return nil
 }
 
 // replaceDir puts a directory in another's place. After a crash in the middle
-// the place is empty, which [Group.openState] mends from the snapshot.
+// the place is empty, which [Group.openState] mends from the snapshot: what was
+// there is moved away whole, since removing takes a while.
 func replaceDir(from, to string) error {
-	if err := os.RemoveAll(to); err != nil {
+	old := to + ".old"
+	if err := os.RemoveAll(old); err != nil {
 		return err
 	}
-	return os.Rename(from, to)
+	if err := os.Rename(to, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	return os.RemoveAll(old)
 }

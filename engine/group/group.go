@@ -82,6 +82,7 @@ func (g *Group) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-g.failed:
+			g.wakeReaders()
 			g.noteDamage(g.fault)
 			cancel()
 		}

@@ -405,3 +405,19 @@ func TestNothingIsLeftOpen(t *testing.T) {
 		t.Errorf("left behind %v, %v; want nothing half made", left, err)
 	}
 }
+
+// TestHalfBootstrap stops a founding replica between the two writes of its
+// bootstrap: the next start completes it.
+func TestHalfBootstrap(t *testing.T) {
+	cfg := config(t, t.TempDir(), &broker{})
+	g, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(g.records.SetUint64([]byte("CurrentTerm"), 1), g.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, cfg)
+	r.add("1", "a", 1)
+	r.mustEnd()
+}

@@ -51,8 +51,12 @@ var errNotLeader = errors.New("not leader any more")
 // serve is one tenure: from the first applied entry of the own term until the
 // leadership is lost, the group halts, or ctx ends. It returns why it ended.
 func (g *Group) serve(ctx context.Context) error {
+	term := g.raft.CurrentTerm()
 	if err := g.barrier(ctx); err != nil {
 		return err
+	}
+	if term != g.raft.CurrentTerm() {
+		return errNotLeader // and again since
 	}
 	if g.halted.Load() {
 		return g.sitOut(ctx)
@@ -68,7 +72,7 @@ func (g *Group) serve(ctx context.Context) error {
 		sink.Close()
 		return errNotLeader
 	}
-	t := g.newTenure(sink.Slots())
+	t := g.newTenure(term, sink.Slots())
 	g.tenure.Store(t)
 	g.mu.Unlock()
 	g.waits.Go(t.awaitFutures)
@@ -181,7 +185,7 @@ func (t *tenure) step(intake bool) error {
 	switch {
 	case t.lost != nil:
 		return fmt.Errorf("propose: %w", t.lost)
-	case t.machines.Deposed():
+	case t.machines.Deposed(), t.term != g.raft.CurrentTerm():
 		return errNotLeader
 	case g.halted.Load():
 		return errors.New("group is halted")
@@ -213,7 +217,7 @@ func (t *tenure) step(intake bool) error {
 // checkFirst notes that the first topics have been read to their end, and
 // reports whether that is news.
 func (t *tenure) checkFirst() bool {
-	if !t.added || t.told || !t.machines.Intake.FirstRead() {
+	if !t.added || t.told || !t.machines.FirstRead() {
 		return false
 	}
 	t.told = true

@@ -112,7 +112,7 @@ func (g *Group) openStore() (store Store, c *core.Core, err error) {
 			err = errors.Join(err, store.Close())
 		}
 	}()
-	if store, err = g.cfg.OpenStore(g.stateDir()); err != nil {
+	if store, err = g.cfg.OpenStore(g.stateDir(), false); err != nil {
 		return nil, nil, fmt.Errorf("state: %w", err)
 	}
 	c, err = core.New(g.cfg.Core, store)
@@ -215,6 +215,9 @@ func (g *Group) startRaft() (err error) {
 		Stream: g.streams, MaxPool: 3, MaxRPCsInFlight: 4, Timeout: 5 * time.Second, Logger: logger,
 	})}
 	conf := g.raftConfig(logger)
+	if err := g.forgetHalfBootstrap(); err != nil {
+		return err
+	}
 	exists, err := raft.HasExistingState(g.records, g.records, g.snaps)
 	if err != nil {
 		return err
@@ -236,6 +239,24 @@ func (g *Group) startRaft() (err error) {
 	g.records.running.Store(true)
 	g.joined.Store(true)
 	return nil
+}
+
+// forgetHalfBootstrap takes back the term of a bootstrap that ended between its
+// two writes, the term and the first entry. Raft would take it for a replica
+// that has lived, and wait for others to tell it of a configuration.
+func (g *Group) forgetHalfBootstrap() error {
+	last, err := g.records.LastIndex()
+	if snapshot, _ := g.snaps.Newest(); err != nil || last > 0 || snapshot > 0 || len(g.cfg.Voters) == 0 {
+		return err
+	}
+	term, err := g.records.GetUint64([]byte("CurrentTerm")) // Raft's names
+	if err != nil || term != 1 {
+		return err
+	}
+	if vote, err := g.records.GetUint64([]byte("LastVoteTerm")); vote != 0 || err != nil {
+		return err
+	}
+	return g.records.SetUint64([]byte("CurrentTerm"), 0)
 }
 
 func (g *Group) raftConfig(logger hclog.Logger) *raft.Config {

@@ -84,7 +84,8 @@ func (g *Group) Fresh(ctx context.Context, c connectors.Consistency) error {
 	default:
 		return fmt.Errorf("consistency is %q; want %s or %s", c, connectors.Linearizable, connectors.Stale)
 	}
-	if g.stopped() || !g.Leading() { // leading means that an entry of our own term is applied
+	t := g.serving() // an entry of its term is applied
+	if g.stopped() || t == nil || t.term != g.raft.CurrentTerm() {
 		return connectors.ErrUnavailable
 	}
 	index := g.raft.CommitIndex()
@@ -99,7 +100,7 @@ func (g *Group) waitApplied(ctx context.Context, index uint64) error {
 	if g.appliedIndex.Load() >= index {
 		return nil
 	}
-	defer context.AfterFunc(ctx, g.moved.Broadcast)()
+	defer context.AfterFunc(ctx, g.wakeReaders)()
 	g.movedMu.Lock()
 	defer g.movedMu.Unlock()
 	for g.appliedIndex.Load() < index {
@@ -112,6 +113,14 @@ func (g *Group) waitApplied(ctx context.Context, index uint64) error {
 		g.moved.Wait()
 	}
 	return nil
+}
+
+// wakeReaders has all who wait for the log look again. It takes the mutex, so
+// that none of them is between looking and waiting.
+func (g *Group) wakeReaders() {
+	g.movedMu.Lock()
+	g.moved.Broadcast()
+	g.movedMu.Unlock()
 }
 
 // verifier shares one check of the leadership among all reads that wait for

@@ -98,7 +98,7 @@ func (g *Group) scrubSnapshot(ctx context.Context, bytesPerSecond int64) (err er
 
 // scrubCopy reads a copy of a snapshot's state whole.
 func (g *Group) scrubCopy(ctx context.Context, dir string, bytesPerSecond int64) error {
-	store, err := g.cfg.OpenStore(dir)
+	store, err := g.cfg.OpenStore(dir, true)
 	if err != nil {
 		return err
 	}

@@ -117,7 +117,7 @@ func baseConfig(t testing.TB, dir string, b *broker) Config {
 		Core: core.Config{Plan: plan, Codec: codec.New(), Shards: testShards, Groups: 1,
 			GroupOf: func(state.Shard) int { return 0 }, Incarnation: 1, Clock: core.ClockWall},
 		Shards: shards, Durability: raftlog.Disk,
-		OpenStore: func(dir string) (Store, error) {
+		OpenStore: func(dir string, _ bool) (Store, error) {
 			s, err := pebblestate.Open(pebblestate.Options{Dir: dir, Tables: core.Tables(plan), Codec: codec.New(), HotBytes: 1 << 20})
 			if err != nil {
 				return nil, err

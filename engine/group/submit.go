@@ -3,8 +3,11 @@ package group
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/hashicorp/raft"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
@@ -124,8 +127,14 @@ func (g *Group) Skip(ctx context.Context, index, message uint64) error {
 	case <-g.failed:
 		return connectors.ErrUnknown
 	case err := <-refused:
-		return fmt.Errorf("%w: %w", connectors.ErrUnavailable, err)
-	case <-w.ch:
+		if errors.Is(err, raft.ErrNotLeader) {
+			return fmt.Errorf("%w: %w", connectors.ErrUnavailable, err)
+		}
+		return fmt.Errorf("%w: %w", connectors.ErrUnknown, err)
+	case r := <-w.ch:
+		if r.lost { // a tenure ended meanwhile
+			return connectors.ErrUnknown
+		}
 		return nil
 	}
 }

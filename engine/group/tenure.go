@@ -22,6 +22,7 @@ import (
 type tenure struct {
 	g        *Group
 	machines *leader.Tenure
+	term     uint64
 	nonce    uint64 // tells our proposals from those of other tenures
 	sequence uint64
 	futures  chan raft.ApplyFuture
@@ -60,11 +61,11 @@ type Input struct {
 }
 
 // newTenure starts the machines. The caller holds the apply mutex.
-func (g *Group) newTenure(slots int) *tenure {
+func (g *Group) newTenure(term uint64, slots int) *tenure {
 	var nonce [8]byte
 	rand.Read(nonce[:]) // never fails
 	t := &tenure{
-		g: g, nonce: binary.BigEndian.Uint64(nonce[:]),
+		g: g, term: term, nonce: binary.BigEndian.Uint64(nonce[:]),
 		futures: make(chan raft.ApplyFuture, 256), ops: make(chan leader.Op, 1), opDone: make(chan struct{}),
 		wake: make(chan struct{}, 1), proposals: map[uint64]*proposal{}, opening: map[core.Partition]bool{},
 		arrivals: map[connectors.PartitionID][]arrival{},

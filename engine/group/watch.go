@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	"anabranch.dev/engine/raftlog"
 )
 
 // watchDisk notices a leader's disk that hangs. Raft's own loop hangs with it
@@ -24,7 +26,7 @@ func (g *Group) watchDisk(ctx context.Context) {
 		case <-tick.C:
 		}
 		age, op := g.log.Pending()
-		if age < g.cfg.Stall || g.raft.State() != raft.Leader || len(g.voters()) < 2 {
+		if age < g.patience(op) || g.raft.State() != raft.Leader || len(g.voters()) < 2 {
 			continue
 		}
 		err := fmt.Errorf("log: %s has been hanging for %v", op, age.Round(time.Millisecond))
@@ -35,6 +37,16 @@ func (g *Group) watchDisk(ctx context.Context) {
 		g.cfg.Stalled(err)
 		return
 	}
+}
+
+// patience is how long an access to the disk may hang. In memory durability
+// nothing waits for a sync, so that one which takes long, as on a disk that is
+// kept busy, is no reason yet to part with the leadership.
+func (g *Group) patience(op raftlog.Op) time.Duration {
+	if op == raftlog.OpSync && g.cfg.Durability == raftlog.Memory {
+		return 10 * g.cfg.Stall
+	}
+	return g.cfg.Stall
 }
 
 // abdicate tells a follower to stand for election, without waiting long for an

@@ -18,7 +18,7 @@ type Limits struct {
 	OutboxRecords  int        // above it external input stops: 100,000
 	OutboxBytes    int64      // the same in bytes: 64 MiB
 	BatchRecords   int        // records per transaction: 2,000
-	BatchBytes     int        // the same in bytes: 1 MiB
+	BatchBytes     int        // the same in bytes, as stored: 512 KiB, which is below what a broker takes at once when it is JSON and compressed
 	AckWithin      state.Time // an acknowledgement waits so long for an entry to go along with: 10 ms
 	IdleAfter      state.Time // answered at its end for this long: 5 s
 	HeartbeatEvery state.Time // 1 s
@@ -35,7 +35,7 @@ func (l Limits) withDefaults() Limits {
 	l.OutboxRecords = cmp.Or(l.OutboxRecords, 100_000)
 	l.OutboxBytes = cmp.Or(l.OutboxBytes, 64<<20)
 	l.BatchRecords = cmp.Or(l.BatchRecords, 2_000)
-	l.BatchBytes = cmp.Or(l.BatchBytes, 1<<20)
+	l.BatchBytes = cmp.Or(l.BatchBytes, 512<<10)
 	l.AckWithin = cmp.Or(l.AckWithin, 10*state.Millisecond)
 	l.IdleAfter = cmp.Or(l.IdleAfter, 5*state.Second)
 	l.HeartbeatEvery = cmp.Or(l.HeartbeatEvery, state.Second)
@@ -147,10 +147,9 @@ func (in *Intake) Actions(now state.Time) []Action {
 	return do
 }
 
-// FirstRead reports whether this group has applied every first topic it reads
-// up to the end. When all groups have, and all partitions were added, the driver
-// calls [Intake.OpenAll].
-func (in *Intake) FirstRead() bool {
+// firstRead reports whether this group has applied every first topic it reads
+// up to the end.
+func (in *Intake) firstRead() bool {
 	for _, s := range in.sources {
 		if in.first(s.partition.Topic) && !s.AtEnd() && s.stopped == "" {
 			return false

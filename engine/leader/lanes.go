@@ -128,6 +128,31 @@ func (l *Lanes) acked(a core.LaneAck) bool {
 	return k > 0
 }
 
+// laneMark is how far a lane went at some time.
+type laneMark struct {
+	from, to state.Shard
+	next     uint64 // number behind its last message
+}
+
+// mark is how far the lanes go now.
+func (l *Lanes) mark() []laneMark {
+	marks := make([]laneMark, len(l.lanes))
+	for i, n := range l.lanes {
+		marks[i] = laneMark{n.from, n.to, n.first + uint64(len(n.messages))}
+	}
+	return marks
+}
+
+// past reports whether all messages up to a mark are acknowledged.
+func (l *Lanes) past(marks []laneMark) bool {
+	for _, m := range marks {
+		if at, found := l.find(m.from, m.to); found && l.lanes[at].first < m.next {
+			return false
+		}
+	}
+	return true
+}
+
 // wakeAt is when something is to be sent again.
 func (l *Lanes) wakeAt() state.Time {
 	at := state.Time(0)

@@ -200,11 +200,11 @@ func TestFirstTopics(t *testing.T) {
 	expect(t, "entry before", ten.Proposer.Next(sec(0)), "nothing")
 	fetched(ten.Intake, refID, 0, 1, sec(0), record(0, "r"))
 	expect(t, "entry", ten.Proposer.Next(sec(0)), "reference/0 [0,1) 0:r")
-	if ten.Intake.FirstRead() {
+	if ten.FirstRead() {
 		t.Error("FirstRead() = true before the range was applied")
 	}
 	apply(ten, sec(0))
-	if !ten.Intake.FirstRead() {
+	if !ten.FirstRead() {
 		t.Error("FirstRead() = false at the end of all first topics")
 	}
 	ten.Intake.OpenAll()

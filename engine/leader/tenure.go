@@ -64,6 +64,22 @@ type Tenure struct {
 	Delivery *Delivery
 	Lanes    *Lanes
 	deposed  bool
+	read     []laneMark // the lanes when the first topics had been read
+	hasRead  bool
+}
+
+// FirstRead reports whether this group has applied every first topic it reads
+// up to the end, and the other groups what that meant for them. When all groups
+// have, and all partitions were added, the driver calls [Intake.OpenAll].
+func (t *Tenure) FirstRead() bool {
+	if !t.Intake.firstRead() {
+		t.hasRead = false
+		return false
+	}
+	if !t.hasRead {
+		t.hasRead, t.read = true, t.Lanes.mark()
+	}
+	return t.Lanes.past(t.read)
 }
 
 // Deposed reports whether an entry of a newer leader was applied.

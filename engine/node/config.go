@@ -110,6 +110,7 @@ type Config struct {
 type StoreOptions struct {
 	Group     int
 	Dir       string
+	Copy      bool // opened beside the group's state, only to be read through
 	Tables    []*state.Table
 	HotMemory int64
 }
@@ -216,11 +217,8 @@ func (c Config) validateJoin() (faults []error) {
 		}
 		seen[address] = true
 	}
-	switch {
-	case len(c.Join) == 1 && !c.isOwn(c.Join[0]):
+	if len(c.Join) == 1 && !c.isOwn(c.Join[0]) {
 		faults = append(faults, fmt.Errorf("the only address to join is %s, which is not this node's, %s; name all nodes of the cluster", c.Join[0], c.ownPeer()))
-	case len(c.Join) > 1 && c.Groups > 1:
-		faults = append(faults, fmt.Errorf("groups is %d with %d nodes; several groups on several nodes are not possible with this build", c.Groups, len(c.Join)))
 	}
 	return faults
 }

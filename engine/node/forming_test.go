@@ -279,7 +279,7 @@ func TestValidateJoin(t *testing.T) {
 		{func(c *Config) { c.Join = []string{"10.0.0.1"} }, "want host:port"},
 		{func(c *Config) { c.Join = []string{"a:1", "a:1", "b:1"} }, "a:1 is to be joined twice"},
 		{func(c *Config) { c.Peer, c.Join = "10.0.0.2:1", []string{"10.0.0.1:1"} }, "not this node's"},
-		{func(c *Config) { c.Groups, c.Join = 2, []string{"a:1", "b:1"} }, "not possible with this build"},
+		{func(c *Config) { c.Groups, c.Join = 2, []string{"a:1", "b:1"} }, ""},
 		{func(c *Config) { c.Peer, c.Join = "0.0.0.0:1", []string{"10.0.0.1:1"} }, ""},
 		{func(c *Config) { c.Join = []string{"a:1", "b:1", "c:1"} }, ""},
 	} {

@@ -39,7 +39,8 @@ type inputs struct {
 	fault   string   // why Kafka can't be asked
 	known   bool     // topics were described
 	served  []uint64 // tenure of each group that has its list
-	opened  []uint64 // and that reads on behind the first topics
+	first   []uint64 // and that has read the first topics
+	opened  []uint64 // and that reads on behind them
 
 	lookMu sync.Mutex         // one look-up at a time
 	look   connectors.Fetcher // for look-ups beside the poll; made when first needed
@@ -47,7 +48,7 @@ type inputs struct {
 
 func newInputs(n *Node) *inputs {
 	in := &inputs{n: n, alias: map[string]string{}, changed: map[string]bool{},
-		served: make([]uint64, n.cfg.Groups), opened: make([]uint64, n.cfg.Groups)}
+		served: make([]uint64, n.cfg.Groups), first: make([]uint64, n.cfg.Groups), opened: make([]uint64, n.cfg.Groups)}
 	for _, t := range n.cfg.Plan.Topics {
 		if t.Input {
 			in.aliases = append(in.aliases, t.Alias)
@@ -82,6 +83,15 @@ func (in *inputs) notReady() string {
 		return fmt.Sprintf("inputs: topics %v don't exist", in.missing)
 	}
 	return "inputs: topics that others refer to are being read"
+}
+
+// firstRead reports whether a group that is led here has read the topics that
+// others refer to.
+func (in *inputs) firstRead(id int, g *group.Group) bool {
+	tenure, leads := g.Tenure()
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return leads && in.first[id] == tenure
 }
 
 // tell queues what a group wants of the fetcher. It never blocks.

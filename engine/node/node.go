@@ -25,6 +25,7 @@ type Node struct {
 	slots     []*slot // by group
 	slotsOpen bool    // used by Open, then by Run
 	inputs    *inputs
+	lanes     *lanes
 	watchers  watchers
 	peers     peers
 	started   time.Time
@@ -81,7 +82,7 @@ func (n *Node) open() (err error) {
 		Resolve: n.resolve, Admits: n.admits, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
 		return err
 	}
-	n.inputs = newInputs(n)
+	n.inputs, n.lanes = newInputs(n), newLanes(n)
 	if id := n.dir.now(); id.Stage != stageFormed && len(n.cfg.Join) <= 1 {
 		if err := n.formAlone(); err != nil {
 			return err
@@ -154,8 +155,8 @@ func (n *Node) groupConfig(id int) group.Config {
 			Fields: cfg.Fields,
 		},
 		Shards: n.shardsOf(id), Durability: raftlog.Durability(cfg.Durability),
-		OpenStore: func(dir string) (group.Store, error) {
-			return cfg.OpenStore(StoreOptions{Group: id, Dir: dir, Tables: tables, HotMemory: cfg.HotMemory / int64(cfg.Groups)})
+		OpenStore: func(dir string, copy bool) (group.Store, error) {
+			return cfg.OpenStore(StoreOptions{Group: id, Dir: dir, Copy: copy, Tables: tables, HotMemory: cfg.HotMemory / int64(cfg.Groups)})
 		},
 		NewSink: func() (connectors.Sink, error) {
 			return cfg.NewSink(SinkOptions{Cluster: cfg.Cluster, Incarnation: identity.Incarnation, Group: id, Groups: cfg.Groups})
@@ -164,16 +165,7 @@ func (n *Node) groupConfig(id int) group.Config {
 		Limits: leader.Limits{OutboxBytes: cfg.MaxOutboxBytes}, MaxRequests: cfg.MaxRequests,
 		SnapshotBytes: cfg.SnapshotBytes,
 		Port:          n.port, Records: n.watchers.publish, Fetch: n.inputs.tell, Changed: n.changed,
-		SendLane: func(l *core.Lane) {
-			if g := n.group(n.groupOf(state.Shard(l.To))); g != nil {
-				g.Lane(l)
-			}
-		},
-		SendLaneAck: func(a core.LaneAck) {
-			if g := n.group(n.groupOf(state.Shard(a.From))); g != nil {
-				g.LaneAcked(a)
-			}
-		},
+		SendLane: n.lanes.send, SendLaneAck: n.lanes.acknowledge,
 		Stalled: n.stall, Log: cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.disk,
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,12 +26,13 @@ type peers struct {
 
 // view is what another member has said last.
 type view struct {
-	said   *hello // nil: never
-	at     time.Time
-	ahead  time.Duration     // of its clock before ours
-	commit map[uint64]uint64 // by group, as of the answer before
-	behind map[uint64]uint64 // by group, entries that we had committed then and it had not applied
-	fault  string            // why the last call failed, "" if it did not
+	said    *hello // nil: never
+	at      time.Time
+	ahead   time.Duration     // of its clock before ours
+	commit  map[uint64]uint64 // by group, as of the answer before
+	behind  map[uint64]uint64 // by group, entries that we had committed then and it had not applied
+	fault   string            // why the last call failed, "" if it did not
+	differs string            // in which settings it differs from this node
 }
 
 // fresh says whether the member answered a moment ago.
@@ -57,13 +59,13 @@ func (v *view) lag(group int) (entries uint64, ok bool) {
 	return entries, ok
 }
 
-// heard notes an answer. It returns what went wrong before, if anything did.
-func (p *peers) heard(node string, next *view) (before string) {
+// heard notes an answer. It returns what was known before.
+func (p *peers) heard(node string, next *view) (before view) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	next.at, next.commit = time.Now(), map[uint64]uint64{}
 	if old := p.views[node]; old != nil {
-		before = old.fault
+		before = *old
 		if old.said != nil {
 			for _, r := range old.said.Replicas {
 				next.commit[r.Group] = r.Commit
@@ -158,8 +160,17 @@ func (n *Node) greet(ctx context.Context, node string) (*view, error) {
 			behind[r.Group] = max(g.Commit(), r.Applied) - r.Applied
 		}
 	})
-	if before := n.peers.heard(node, &view{said: h, ahead: ahead, behind: behind}); before != "" {
+	next := &view{said: h, ahead: ahead, behind: behind}
+	if h.Stage == string(stageFormed) {
+		own := settingsOf(&n.cfg)
+		next.differs = strings.Join(own.differences(&h.Settings), "; ")
+	}
+	before := n.peers.heard(node, next)
+	if before.fault != "" {
 		n.cfg.Log.Info("node answers again", "node", node)
+	}
+	if next.differs != "" && next.differs != before.differs {
+		n.cfg.Log.Error("node has other settings: whoever leads goes by its own", "node", node, "differs", next.differs)
 	}
 	return n.peers.of(node), n.moved(h)
 }

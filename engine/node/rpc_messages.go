@@ -1,6 +1,7 @@
 package node
 
 import (
+	"anabranch.dev/engine/core"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -23,6 +24,7 @@ const (
 	callRedrive      = "redrive"
 	callSkip         = "skip"
 	callTransfer     = "transfer"
+	callLanes        = "lanes"
 )
 
 // hello is what a node says of itself, both when it asks and when it is asked.
@@ -67,6 +69,8 @@ type replicaView struct {
 	Damaged string `v:"damaged"` // why its files are not used
 	Applied uint64 `v:"applied"`
 	Commit  uint64 `v:"commit"`
+	// FirstRead: it leads, and has read the topics that others refer to.
+	FirstRead bool `v:"first_read"`
 	// Members are the replicas of the group as of Index.
 	Members []string `v:"members"`
 	Index   uint64   `v:"index"`
@@ -181,6 +185,12 @@ type skipRequest struct {
 type transferRequest struct {
 	Group uint64 `v:"group"`
 	Node  string `v:"node"`
+}
+
+// lanesRequest carries what groups have for groups that the other node leads.
+type lanesRequest struct {
+	Lanes []core.Lane    `v:"lanes"`
+	Acks  []core.LaneAck `v:"acks"`
 }
 
 type groupRequest struct {

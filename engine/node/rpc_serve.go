@@ -41,6 +41,8 @@ func (n *Node) dispatch(ctx context.Context, from, method string, b []byte) ([]b
 		return serve(n, method, b, n.digests)
 	case callStatus:
 		return serve(n, method, b, func(*nothing) (*statusAnswer, error) { return n.ownStatus(ctx) })
+	case callLanes:
+		return serve(n, method, b, func(q *lanesRequest) (*nothing, error) { return n.lanesHere(q), nil })
 	case callShards:
 		return serve(n, method, b, func(q *groupRequest) (*shardsAnswer, error) { return n.shardsHere(ctx, q) })
 	}

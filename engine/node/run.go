@@ -17,7 +17,7 @@ func (n *Node) Run(ctx context.Context) error {
 		loops, groups sync.WaitGroup
 		mu            sync.Mutex // guards faults
 		faults        []error
-		stopped       = make(chan struct{}, len(n.slots)+3) // one for each note
+		stopped       = make(chan struct{}, len(n.slots)+4) // one for each note
 	)
 	note := func(err error) {
 		mu.Lock()
@@ -33,11 +33,16 @@ func (n *Node) Run(ctx context.Context) error {
 		if !n.begin(groupCtx, note) {
 			return
 		}
+		groups.Go(func() { n.lanes.run(groupCtx) })
 		for _, s := range n.slots {
 			groups.Go(func() { note(s.run(groupCtx)) })
 		}
-		if err := n.watchPeers(groupCtx); err != nil {
-			note(err)
+		for _, loop := range []func(context.Context) error{n.greetPeers, n.watchPeers} {
+			groups.Go(func() {
+				if err := loop(groupCtx); err != nil {
+					note(err)
+				}
+			})
 		}
 	})
 	inputCtx, stopInputs := context.WithCancel(ctx)
@@ -93,31 +98,17 @@ func (n *Node) begin(ctx context.Context, note func(err error)) bool {
 	return true
 }
 
-// watchPeers asks the other members how they are, again and again, and acts on
-// what they say of clocks and digests. An error means that this node's own
-// directory can't be written.
-func (n *Node) watchPeers(ctx context.Context) error {
+// greetPeers asks the other members how they are, again and again. An error
+// means that this node's own directory can't be written.
+func (n *Node) greetPeers(ctx context.Context) error {
 	if n.isAlone() {
 		return nil
 	}
-	var compared time.Time
-	hurried := 0
-	for {
+	for hurried := 0; ; {
 		if err := n.greetAll(ctx); err != nil {
 			return err
 		}
-		if !n.met.Load() {
-			n.meet(ctx) // which of the addresses is ours?
-		}
-		if err := n.findMoved(ctx); err != nil {
-			return err
-		}
 		n.changed()
-		n.watchClock(ctx)
-		if time.Since(compared) >= n.cfg.digestEvery {
-			n.compareDigests(ctx)
-			compared = time.Now()
-		}
 		pause := greetEvery
 		switch {
 		case n.notReady() == "":
@@ -131,13 +122,45 @@ func (n *Node) watchPeers(ctx context.Context) error {
 	}
 }
 
+// watchPeers acts on what the other members say of addresses, clocks, digests
+// and leaderships. It may take its time, while what they say stays fresh. An
+// error means that this node's own directory can't be written.
+func (n *Node) watchPeers(ctx context.Context) error {
+	if n.isAlone() {
+		return nil
+	}
+	var compared time.Time
+	balanced := time.Now()
+	for {
+		if !n.met.Load() {
+			n.meet(ctx) // which of the addresses is ours?
+		}
+		if err := n.findMoved(ctx); err != nil {
+			return err
+		}
+		n.watchClock(ctx)
+		if time.Since(compared) >= n.cfg.digestEvery {
+			n.compareDigests(ctx)
+			compared = time.Now()
+		}
+		if time.Since(balanced) >= balanceEvery {
+			n.balance(ctx)
+			balanced = time.Now()
+		}
+		if !wait(ctx, greetEvery) {
+			return nil
+		}
+	}
+}
+
 // findMoved looks for members that don't answer at the addresses to join: all
 // nodes may have moved at once.
 func (n *Node) findMoved(ctx context.Context) error {
 	id := n.dir.now()
 	lost := false
 	for _, m := range id.Members {
-		lost = lost || m.ID != n.cfg.ID && !n.peers.of(m.ID).fresh()
+		v := n.peers.of(m.ID)
+		lost = lost || m.ID != n.cfg.ID && v != nil && !v.fresh() // nil: not asked yet
 	}
 	if !lost {
 		return nil

@@ -71,6 +71,7 @@ func (s *slot) view() replicaView {
 	v.Leader, v.Serves = g.Leader(), g.Leading()
 	v.Healthy, v.Votes = g.Err() == nil, g.VotesHere()
 	v.Applied, v.Commit = g.Applied(), g.Commit()
+	v.FirstRead = s.n.inputs.firstRead(s.id, g)
 	return v
 }
 

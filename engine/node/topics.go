@@ -86,12 +86,12 @@ func (in *inputs) assign(ctx context.Context) {
 	for id := range tenures {
 		g := in.n.group(id)
 		if g == nil {
-			read = false
+			read = read && in.n.firstRead(id)
 			continue
 		}
 		var leads bool
 		if tenures[id], leads = g.Tenure(); !leads {
-			read = false
+			read = read && in.n.firstRead(id)
 			continue
 		}
 		in.mu.Lock()
@@ -102,6 +102,11 @@ func (in *inputs) assign(ctx context.Context) {
 			g.SetInputs(in.list(id, g))
 		}
 		first, err := g.FirstRead(ctx)
+		in.mu.Lock()
+		if first && err == nil {
+			in.first[id] = tenures[id]
+		}
+		in.mu.Unlock()
 		read = read && first && err == nil
 	}
 	if !read {

@@ -53,6 +53,7 @@ func (x *replicaView) Visit(v state.Visitor) {
 	v.String("damaged", &x.Damaged)
 	v.Uint("applied", &x.Applied)
 	v.Uint("commit", &x.Commit)
+	v.Bool("first_read", &x.FirstRead)
 	state.VisitStrings(v, "members", &x.Members)
 	v.Uint("index", &x.Index)
 }
@@ -170,6 +171,12 @@ func (x *skipRequest) Visit(v state.Visitor) {
 func (x *transferRequest) Visit(v state.Visitor) {
 	v.Uint("group", &x.Group)
 	v.String("node", &x.Node)
+}
+
+// Visit lists the fields of x.
+func (x *lanesRequest) Visit(v state.Visitor) {
+	state.VisitStructs(v, "lanes", &x.Lanes)
+	state.VisitStructs(v, "acks", &x.Acks)
 }
 
 // Visit lists the fields of x.

@@ -219,7 +219,7 @@ func (w *world) supervise() {
 // openGate lets plain topics in once every group has read its first topics.
 func (w *world) openGate() {
 	for _, g := range w.groups {
-		if l := g.leader; l == nil || !l.ready() || !l.tenure.Intake.FirstRead() {
+		if l := g.leader; l == nil || !l.ready() || !l.tenure.FirstRead() {
 			return
 		}
 	}

@@ -100,6 +100,9 @@ func Open(cfg Config) (*Node, error) {
 			if err != nil {
 				return nil, err
 			}
+			if o.Copy {
+				return s, nil
+			}
 			return watchStore(cfg.Metrics, o.Group, s), nil
 		},
 		NewFetcher: cfg.NewFetcher, NewSink: cfg.NewSink,

@@ -61,9 +61,6 @@ func (c *Config) checkJoin(f *Faults) {
 			f.add(c.where("node.peer"), "node.peer: %s is no address by which other nodes reach this one", c.Node.Peer)
 		}
 	}
-	if len(join) > 1 && c.Cluster.Groups > 1 {
-		f.add(c.where("cluster.groups"), "cluster.groups: several groups on several nodes are not possible with this build")
-	}
 	if len(join) > 1 && c.Privacy.KeyFile == "" {
 		f.add(c.where("privacy.pseudonym_key_file"), "privacy.pseudonym_key_file is missing: all %d nodes must hold the same key; "+
 			"make one with 'anabranch key create FILE' and copy it to each", len(join))

@@ -3,6 +3,7 @@ package pebblestate
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -81,7 +82,10 @@ func (v *view) read(what string, fn func(r reader) error) error {
 	if v.snapshot == nil {
 		return fmt.Errorf("%s: %w", what, errClosed)
 	}
-	if err := fn(v.snapshot); err != nil {
+	if err := damage(fn(v.snapshot)); err != nil {
+		if errors.Is(err, state.ErrDamaged) {
+			v.s.fail(err)
+		}
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
