@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"anabranch.dev/internal/planted"
@@ -59,7 +60,7 @@ func (c *Core) collectDue() []dueTimer {
 		c.eachShard(func(shard state.Shard) {
 			if b := d.bounds[shard]; b != 0 && b <= now {
 				d.bounds[shard] = 0
-				due = c.scanDue(due, shard, "", now)
+				due = c.scanDue(due, shard, "", b, now)
 			}
 			if b := d.bounds[shard]; b != 0 && (d.first == 0 || b < d.first) {
 				d.first = b
@@ -68,11 +69,12 @@ func (c *Core) collectDue() []dueTimer {
 	}
 	for _, s := range d.stages {
 		mark := c.marks.of(c, s)
-		if b := d.byEvent[s.Name]; b == 0 || b > mark {
+		b := d.byEvent[s.Name]
+		if b == 0 || b > mark {
 			continue
 		}
 		delete(d.byEvent, s.Name)
-		c.eachShard(func(shard state.Shard) { due = c.scanDue(due, shard, s.Name, mark) })
+		c.eachShard(func(shard state.Shard) { due = c.scanDue(due, shard, s.Name, b, mark) })
 	}
 	if planted.MapOrder("core: timers fire in map order", due) {
 		return due
@@ -84,10 +86,12 @@ func (c *Core) collectDue() []dueTimer {
 	return due
 }
 
-// scanDue appends what an index cell says is due and bounds the rest.
-func (c *Core) scanDue(due []dueTimer, shard state.Shard, index string, now state.Time) []dueTimer {
+// scanDue appends what an index cell says is due and bounds the rest. It begins
+// at the lower bound: what fired before may still leave a trace on disk.
+func (c *Core) scanDue(due []dueTimer, shard state.Shard, index string, bound, now state.Time) []dueTimer {
 	var cells []dueTimer
-	c.dueCell(shard, index).Scan(tabDue, "", "", func(row string, v state.Visitable) bool {
+	from := string(binary.BigEndian.AppendUint64(nil, uint64(bound)))
+	c.dueCell(shard, index).Scan(tabDue, "", from, func(row string, v state.Visitable) bool {
 		at, when := parseDue(shard, row)
 		switch r := v.(*dueRow); {
 		case when > now:

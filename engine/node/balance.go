@@ -1,13 +1,6 @@
 package node
 
-import (
-	"context"
-	"time"
-)
-
-// balanceEvery is how often a node looks whether it leads more groups than its
-// share, and how long it lets things settle after it handed one over.
-const balanceEvery = 5 * time.Second
+import "context"
 
 // balanceLag is how many entries the next leader may be behind.
 const balanceLag = 100

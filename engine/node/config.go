@@ -104,6 +104,9 @@ type Config struct {
 	wall func() time.Time         // the node's clock beside the groups' own, replaced by tests
 	// digestEvery is how often digests are compared; shorter in tests.
 	digestEvery time.Duration
+	// balanceEvery is how often a node looks whether it leads more groups than
+	// its share; shorter in tests.
+	balanceEvery time.Duration
 }
 
 // StoreOptions say which state to open.
@@ -141,6 +144,7 @@ func (c Config) WithDefaults() Config {
 		c.wall = time.Now
 	}
 	setDefault(&c.digestEvery, 5*time.Second)
+	setDefault(&c.balanceEvery, 5*time.Second)
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -143,7 +143,7 @@ func (n *Node) watchPeers(ctx context.Context) error {
 			n.compareDigests(ctx)
 			compared = time.Now()
 		}
-		if time.Since(balanced) >= balanceEvery {
+		if time.Since(balanced) >= n.cfg.balanceEvery {
 			n.balance(ctx)
 			balanced = time.Now()
 		}
