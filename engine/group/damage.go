@@ -47,6 +47,10 @@ func isDamage(err error) bool {
 // digest that differs from the majority's.
 func (g *Group) Damage(err error) { g.fail("digest", fmt.Errorf("%w: %w", ErrDamaged, err)) }
 
+// Noted is what an earlier run noted about the replica in a directory that no
+// process has open, nil for nothing.
+func Noted(dir string) error { return readDamage(dir) }
+
 // readDamage returns what an earlier run noted about this replica.
 func readDamage(dir string) error {
 	reason, err := os.ReadFile(filepath.Join(dir, damageName))

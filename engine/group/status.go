@@ -8,6 +8,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
 	"anabranch.dev/engine/peer"
 	"anabranch.dev/state"
 )
@@ -110,6 +111,25 @@ func (g *Group) FirstRead(ctx context.Context) (read bool, err error) {
 		seen = t.told
 	})
 	return leads && seen, err
+}
+
+// MergeState is where the merge of a group's inputs stands in one tenure.
+type MergeState struct {
+	leader.MergeState
+	Tenure uint64
+	Index  uint64 // last entry that is applied
+}
+
+// Advance lets the merge of the replay clock pass everything up to a log time,
+// and says where it stands; see [leader.Tenure.Advance]. It reports whether this
+// replica leads.
+func (g *Group) Advance(ctx context.Context, limit state.Time) (s MergeState, leads bool, err error) {
+	leads, err = g.look(ctx, func(t *tenure) {
+		s.MergeState = t.machines.Advance(limit)
+		s.Quiet = s.Quiet && t.added
+		s.Tenure, s.Index = t.nonce, g.appliedIndex.Load()
+	})
+	return s, leads, err
 }
 
 // Shards lists the group's shards with their digests, all at one index.

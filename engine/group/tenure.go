@@ -75,7 +75,7 @@ func (g *Group) newTenure(term uint64, slots int) *tenure {
 		t.stamps = append(t.stamps, r.Time)
 	}
 	t.machines = leader.New(leader.Config{Clock: g.cfg.Core.Clock, Codec: g.cfg.Core.Codec, First: g.cfg.First,
-		Gap: g.cfg.Gap, Slots: slots, Incarnation: g.cfg.Core.Incarnation, Limits: g.cfg.Limits}, start)
+		Gap: g.cfg.Gap, Slots: slots, Limited: g.cfg.Core.Groups > 1 && g.cfg.Core.Clock == core.ClockReplay, Incarnation: g.cfg.Core.Incarnation, Limits: g.cfg.Limits}, start)
 	return t
 }
 

@@ -1,6 +1,8 @@
 package leader
 
 import (
+	"math"
+
 	"anabranch.dev/engine/core"
 	"anabranch.dev/internal/planted"
 	"anabranch.dev/state"
@@ -15,9 +17,32 @@ import (
 // order of time; it then goes next, and log time stands still. All other heads
 // are at least as late as the floor, also those that are not fetched yet: they
 // would have gone first. So a new leader needs to know the floor only.
+//
+// With several groups nobody passes a log time before all have reached it: then
+// the merge is limited, and [Tenure.Advance] moves the limit.
 type merge struct {
-	floor state.Time // log time of what was passed last
+	floor   state.Time // log time of what was passed last
+	limited bool
+	limit   state.Time // log time of what may be passed
 }
+
+// never is the log time of what does not come.
+const never = state.Time(math.MaxInt64)
+
+// head is the log time of what comes next, if that can be known.
+func (m *merge) head(sources []*Source) (at state.Time, known bool) {
+	if len(sources) == 0 {
+		return never, true
+	}
+	s := m.min(sources)
+	if s == nil {
+		return 0, false
+	}
+	return m.at(&s.pieces[s.offered]), true
+}
+
+// at is the log time that a piece gets.
+func (m *merge) at(p *piece) state.Time { return max(m.floor, p.time, p.mark) }
 
 // take emits ranges in merge order up to a budget. Neighbours of one partition
 // with one log time share a range.
@@ -32,11 +57,11 @@ func (m *merge) take(sources []*Source, budget int, alone bool, emit func(*core.
 			break
 		}
 		p := &s.pieces[s.offered]
-		if bytes+p.bytes > budget && !(alone && bytes == 0) {
+		at := m.at(p)
+		if m.limited && at > m.limit || bytes+p.bytes > budget && !(alone && bytes == 0) {
 			break
 		}
 		bytes += p.bytes
-		at := max(m.floor, p.time, p.mark)
 		if r != nil && (from != s || r.Time != at) {
 			emit(r)
 			r = nil

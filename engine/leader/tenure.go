@@ -13,6 +13,9 @@ type Config struct {
 	First func(alias string) bool // topics that are read before the others; nil: none
 	Gap   GapPolicy               // empty: stop
 	Slots int                     // of the sink
+	// Limited holds the merge of the replay clock until [Tenure.Advance] lets
+	// it pass.
+	Limited bool
 	// Incarnation marks lane messages with the cluster's life.
 	Incarnation uint64
 	Limits      Limits
@@ -82,6 +85,29 @@ func (t *Tenure) FirstRead() bool {
 	return t.Lanes.past(t.read)
 }
 
+// MergeState is where the merge of one group's inputs stands.
+type MergeState struct {
+	Head  state.Time // log time of what comes next
+	Known bool       // Head is known: no partition could still bring anything earlier
+	// Quiet: nothing is under way here, nothing that was sent to other groups is
+	// without their acknowledgement, and nothing more may pass.
+	Quiet bool
+}
+
+// Advance lets the merge pass everything up to a log time, and says where it
+// stands. When all groups are quiet, twice in a row without an entry in between,
+// there is nothing under way anywhere, and the limit may go to the earliest head
+// of all.
+func (t *Tenure) Advance(limit state.Time) MergeState {
+	m, p := &t.Intake.merge, t.Proposer
+	m.limit = max(m.limit, limit)
+	var s MergeState
+	s.Head, s.Known = m.head(t.Intake.sources)
+	s.Quiet = s.Known && s.Head > m.limit && len(p.flight) == 0 && p.lanes.bytes == 0 && p.commands.bytes == 0 &&
+		len(p.laneAcks) == 0 && len(p.controls) == 0 && t.Lanes.Depth() == 0
+	return s
+}
+
 // Deposed reports whether an entry of a newer leader was applied.
 func (t *Tenure) Deposed() bool { return t.deposed }
 
@@ -106,7 +132,7 @@ func New(cfg Config, s Start) *Tenure {
 	if cfg.First == nil {
 		cfg.First = func(string) bool { return false }
 	}
-	in := &Intake{limits: limits, clock: cfg.Clock, policy: cfg.Gap, first: cfg.First, merge: merge{floor: s.LogTime}}
+	in := &Intake{limits: limits, clock: cfg.Clock, policy: cfg.Gap, first: cfg.First, merge: merge{floor: s.LogTime, limited: cfg.Limited}}
 	return &Tenure{
 		Intake:   in,
 		Proposer: newProposer(cfg, limits, in, s),

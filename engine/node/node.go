@@ -113,11 +113,13 @@ func (n *Node) openSlots() error {
 func (n *Node) isAlone() bool { return len(n.dir.now().Members) == 1 }
 
 // groupOf is the placement: shards lie in the groups in equal stretches.
-func (n *Node) groupOf(s state.Shard) int {
-	if int(s) >= n.cfg.Shards { // a group's own shard
-		return int(s) - n.cfg.Shards
+func (n *Node) groupOf(s state.Shard) int { return groupOfShard(s, n.cfg.Shards, n.cfg.Groups) }
+
+func groupOfShard(s state.Shard, shards, groups int) int {
+	if int(s) >= shards { // a group's own shard
+		return int(s) - shards
 	}
-	return int(s) * n.cfg.Groups / n.cfg.Shards
+	return int(s) * groups / shards
 }
 
 // groupOfKey is the group that a key belongs to.

@@ -25,6 +25,7 @@ const (
 	callSkip         = "skip"
 	callTransfer     = "transfer"
 	callLanes        = "lanes"
+	callAdvance      = "advance"
 )
 
 // hello is what a node says of itself, both when it asks and when it is asked.
@@ -185,6 +186,21 @@ type skipRequest struct {
 type transferRequest struct {
 	Group uint64 `v:"group"`
 	Node  string `v:"node"`
+}
+
+// advanceRequest lets a group's merge pass everything up to a log time.
+type advanceRequest struct {
+	Group uint64     `v:"group"`
+	Limit state.Time `v:"limit"`
+}
+
+// advanceAnswer is a group.MergeState.
+type advanceAnswer struct {
+	Tenure uint64     `v:"tenure"`
+	Index  uint64     `v:"index"`
+	Head   state.Time `v:"head"`
+	Known  bool       `v:"known"`
+	Quiet  bool       `v:"quiet"`
 }
 
 // lanesRequest carries what groups have for groups that the other node leads.

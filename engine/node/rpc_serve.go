@@ -64,6 +64,8 @@ func (n *Node) dispatchToLeader(ctx context.Context, method string, b []byte) ([
 		return serve(n, method, b, func(q *idRequest) (*lettersAnswer, error) { return n.deadLetterHere(ctx, q) })
 	case callRedrive:
 		return serve(n, method, b, func(q *idRequest) (*replyAnswer, error) { return n.redriveHere(ctx, q) })
+	case callAdvance:
+		return serve(n, method, b, func(q *advanceRequest) (*advanceAnswer, error) { return n.advanceHere(ctx, q) })
 	case callSkip:
 		return serve(n, method, b, func(q *skipRequest) (*nothing, error) { return &nothing{}, n.skipHere(ctx, q) })
 	case callTransfer:

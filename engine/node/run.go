@@ -34,6 +34,7 @@ func (n *Node) Run(ctx context.Context) error {
 			return
 		}
 		groups.Go(func() { n.lanes.run(groupCtx) })
+		groups.Go(func() { n.mergeGroups(groupCtx) })
 		for _, s := range n.slots {
 			groups.Go(func() { note(s.run(groupCtx)) })
 		}

@@ -174,6 +174,21 @@ func (x *transferRequest) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *advanceRequest) Visit(v state.Visitor) {
+	v.Uint("group", &x.Group)
+	v.Time("limit", &x.Limit)
+}
+
+// Visit lists the fields of x.
+func (x *advanceAnswer) Visit(v state.Visitor) {
+	v.Uint("tenure", &x.Tenure)
+	v.Uint("index", &x.Index)
+	v.Time("head", &x.Head)
+	v.Bool("known", &x.Known)
+	v.Bool("quiet", &x.Quiet)
+}
+
+// Visit lists the fields of x.
 func (x *lanesRequest) Visit(v state.Visitor) {
 	state.VisitStructs(v, "lanes", &x.Lanes)
 	state.VisitStructs(v, "acks", &x.Acks)

@@ -93,6 +93,22 @@ func (s *Snapshots) Verify(fn func(dir string) error) { s.verify = fn }
 
 // readSnapshot reads a snapshot's metadata and checks its files against it.
 func readSnapshot(path string) (*storedMeta, error) {
+	m, err := readDescription(path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := listFiles(filepath.Join(path, snapshotState))
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(files, m.Files) {
+		return nil, fmt.Errorf("%w: files differ from %s", ErrCorrupt, snapshotMeta)
+	}
+	return m, nil
+}
+
+// readDescription reads a snapshot's metadata.
+func readDescription(path string) (*storedMeta, error) {
 	b, err := os.ReadFile(filepath.Join(path, snapshotMeta))
 	if err != nil {
 		return nil, err
@@ -106,13 +122,6 @@ func readSnapshot(path string) (*storedMeta, error) {
 		return nil, fmt.Errorf("%w: checksum of %s does not match", ErrCorrupt, snapshotMeta)
 	}
 	m.Sum = sum
-	files, err := listFiles(filepath.Join(path, snapshotState))
-	if err != nil {
-		return nil, err
-	}
-	if !slices.Equal(files, m.Files) {
-		return nil, fmt.Errorf("%w: files differ from %s", ErrCorrupt, snapshotMeta)
-	}
 	return &m, nil
 }
 

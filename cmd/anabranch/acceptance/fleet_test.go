@@ -155,7 +155,7 @@ type view struct {
 
 // look asks a node for its view; ok is false if it has none now.
 func (f *fleet) look(i int) (v view, ok bool) {
-	return v, f.nodes[i] != nil && f.nodes[i].Get("/v1/cluster", &v) == nil && len(v.Groups) == 1
+	return v, f.nodes[i] != nil && f.nodes[i].Get("/v1/cluster", &v) == nil && len(v.Groups) > 0
 }
 
 // leader waits for a node that leads.
@@ -188,7 +188,7 @@ func (f *fleet) caughtUp(i int) {
 			f.t.Fatalf("n%d ended:\n%s", i+1, f.nodes[i].Output())
 		default:
 		}
-		return ok && own.Ready && len(v.Groups) == 1 && own.Groups[0].Applied >= v.Groups[0].Commit
+		return ok && own.Ready && len(v.Groups) > 0 && own.Groups[0].Applied >= v.Groups[0].Commit
 	})
 }
 
