@@ -102,7 +102,7 @@ func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
 		// Timers fire before every message. An entry without one is a tick; a
 		// pass more or less would make the state depend on how the log is cut
 		// into entries.
-		if c.ordinal == 0 && c.cfg.Clock == ClockWall {
+		if c.ordinal == 0 && (c.cfg.Clock == ClockWall || e.Time != 0) {
 			c.fireTimers()
 		}
 	}

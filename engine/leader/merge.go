@@ -29,6 +29,15 @@ type merge struct {
 // never is the log time of what does not come.
 const never = state.Time(math.MaxInt64)
 
+// reached is the log time that all groups have reached: whatever is applied now,
+// also what comes from other groups, belongs to it. 0 if there is none.
+func (m *merge) reached() state.Time {
+	if !m.limited || m.limit == never {
+		return 0
+	}
+	return m.limit
+}
+
 // head is the log time of what comes next, if that can be known.
 func (m *merge) head(sources []*Source) (at state.Time, known bool) {
 	if len(sources) == 0 {

@@ -92,11 +92,13 @@ func (p *Proposer) Next(now state.Time) *core.Entry {
 		p.ackBy = now + p.limits.AckWithin
 	}
 	e := &core.Entry{Level: core.Level}
-	if !p.replay {
+	if p.replay {
+		e.Time = p.intake.merge.reached()
+	} else {
 		e.Time = p.clock.stamp(now)
 	}
 	p.gather(e, now)
-	tick := !p.replay && p.nextTimer != 0 && p.nextTimer <= e.Time && len(p.flight) == 0
+	tick := p.nextTimer != 0 && p.nextTimer <= e.Time && len(p.flight) == 0
 	if len(e.Items) == 0 && !p.barrier && !tick && !p.acksDue(now) {
 		return nil
 	}

@@ -87,7 +87,7 @@ func (t *Tenure) FirstRead() bool {
 
 // MergeState is where the merge of one group's inputs stands.
 type MergeState struct {
-	Head  state.Time // log time of what comes next
+	Head  state.Time // log time of what comes next, an event or a timer
 	Known bool       // Head is known: no partition could still bring anything earlier
 	// Quiet: nothing is under way here, nothing that was sent to other groups is
 	// without their acknowledgement, and nothing more may pass.
@@ -103,6 +103,9 @@ func (t *Tenure) Advance(limit state.Time) MergeState {
 	m.limit = max(m.limit, limit)
 	var s MergeState
 	s.Head, s.Known = m.head(t.Intake.sources)
+	if p.nextTimer != 0 {
+		s.Head = min(s.Head, p.nextTimer)
+	}
 	s.Quiet = s.Known && s.Head > m.limit && len(p.flight) == 0 && p.lanes.bytes == 0 && p.commands.bytes == 0 &&
 		len(p.laneAcks) == 0 && len(p.controls) == 0 && t.Lanes.Depth() == 0
 	return s

@@ -57,6 +57,11 @@ func (l *inputList) finish() []connectors.InputStatus {
 	in := l.n.inputs
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	for i := range l.list {
+		if state := &l.list[i].State; in.fault != "" && (*state == "reading" || *state == "idle") {
+			*state = "waiting: " + in.fault
+		}
+	}
 	for _, alias := range in.aliases {
 		name := l.n.cfg.Topics[alias]
 		switch {
