@@ -64,14 +64,17 @@ func (in *inputs) notReady() string {
 	if in.n.cfg.NewFetcher == nil {
 		return ""
 	}
-	open := true
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.n.each(func(id int, g *group.Group) {
-		if tenure, leads := g.Tenure(); leads {
-			open = open && in.opened[id] == tenure
-		}
-	})
+	open := in.known && len(in.missing) == 0
+	if in.n.cfg.Clock == ClockWall { // under the replay clock event time says what comes first
+		open = true
+		in.n.each(func(id int, g *group.Group) {
+			if tenure, leads := g.Tenure(); leads {
+				open = open && in.opened[id] == tenure
+			}
+		})
+	}
 	switch {
 	case open:
 		return ""

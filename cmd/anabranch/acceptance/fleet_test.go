@@ -178,7 +178,7 @@ func (f *fleet) leader() (lead int) {
 func (f *fleet) caughtUp(i int) {
 	f.t.Helper()
 	lead := f.leader()
-	v, _ := f.look(lead)
+	v, _ := f.look(lead) // of all groups, though it may lead the first only
 	var own view
 	process.Until(f.t, 2*time.Minute, fmt.Sprintf("n%d caught up", i+1), func() bool {
 		var ok bool
@@ -188,7 +188,10 @@ func (f *fleet) caughtUp(i int) {
 			f.t.Fatalf("n%d ended:\n%s", i+1, f.nodes[i].Output())
 		default:
 		}
-		return ok && own.Ready && len(v.Groups) > 0 && own.Groups[0].Applied >= v.Groups[0].Commit
+		for i := range v.Groups {
+			ok = ok && own.Groups[i].Applied >= v.Groups[i].Commit
+		}
+		return ok && own.Ready
 	})
 }
 
@@ -226,7 +229,9 @@ func (f *fleet) sameDigests() (rows int64) {
 			}
 			all[i] = answer.Shards
 		}
-		return !slices.ContainsFunc(all, func(s []shard) bool { return s[0].Index != all[0][0].Index })
+		return !slices.ContainsFunc(all, func(list []shard) bool {
+			return !slices.EqualFunc(list, all[0], func(a, b shard) bool { return a.Index == b.Index })
+		})
 	})
 	for i := range all {
 		if !slices.Equal(all[i], all[0]) {

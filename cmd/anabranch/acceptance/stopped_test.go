@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -39,32 +40,54 @@ func openStopped(t *testing.T, data string) *stopped {
 	if err == nil {
 		err = json.Unmarshal(text, &identity)
 	}
-	if err != nil || identity.Shards == 0 || identity.Groups != 1 {
+	if err != nil || identity.Shards == 0 || identity.Groups == 0 {
 		t.Fatalf("identity %s: %v", text, err)
 	}
-	shards := make([]state.Shard, identity.Shards+identity.Groups)
-	for i := range shards {
-		shards[i] = state.Shard(i)
+	own := map[state.TableID]bool{}
+	for _, table := range plan.Tables() {
+		own[table.ID] = true
 	}
 	s := &stopped{digests: map[string]state.Digest{}}
-	err = withStore(t.Context(), pebblestate.Options{Dir: filepath.Join(data, "node", "group-0", "state"), Tables: core.Tables(plan), Codec: codec.New()},
-		func(r state.Reader) error {
-			s.index = r.Index()
-			vs, err := check.State(plan, []check.View{{Reader: r, Shards: shards}}, true)
-			if err != nil {
+	dir := func(group int) pebblestate.Options {
+		return pebblestate.Options{Dir: filepath.Join(data, "node", fmt.Sprint("group-", group), "state"), Tables: core.Tables(plan), Codec: codec.New()}
+	}
+	err = withViews(t.Context(), identity.Shards, identity.Groups, dir, nil, func(views []check.View) error {
+		s.index = views[0].Reader.Index()
+		vs, err := check.State(plan, views, true)
+		if err != nil {
+			return err
+		}
+		report(t, vs)
+		for _, v := range views {
+			if err := s.digest(v.Reader, v.Shards, own); err != nil {
 				return err
 			}
-			report(t, vs)
-			own := map[state.TableID]bool{}
-			for _, table := range plan.Tables() {
-				own[table.ID] = true
-			}
-			return s.digest(r, shards, own)
-		})
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// withViews opens the stores of all groups behind those opened already, for as
+// long as fn reads them.
+func withViews(ctx context.Context, shards, groups int, dir func(group int) pebblestate.Options, open []check.View, fn func(views []check.View) error) error {
+	id := len(open)
+	if id == groups {
+		return fn(open)
+	}
+	var list []state.Shard
+	for s := range shards {
+		if s*groups/shards == id {
+			list = append(list, state.Shard(s))
+		}
+	}
+	list = append(list, core.GroupShard(shards, id))
+	return withStore(ctx, dir(id), func(r state.Reader) error {
+		return withViews(ctx, shards, groups, dir, append(open, check.View{Reader: r, Shards: list}), fn)
+	})
 }
 
 // withStore opens a store for as long as fn reads it.

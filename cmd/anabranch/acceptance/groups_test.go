@@ -1,0 +1,80 @@
+package acceptance
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"anabranch.dev/bench/replay"
+	"anabranch.dev/cmd/anabranch/internal/process"
+)
+
+// TestThreeNodesManyGroups replays invoices into three processes with several
+// groups, led by different nodes. What no order of events can change is what one
+// group gives: all is accounted for, and as much is ordered, cancelled and
+// returned. What was allocated where may differ, as orders of one minute ask for
+// the same units; nothing is promised twice.
+func TestThreeNodesManyGroups(t *testing.T) {
+	skipShort(t, "replays invoices into three processes")
+	to, counts := time.Date(2010, 12, 4, 0, 0, 0, 0, time.UTC), []int{2}
+	if full() {
+		to, counts = time.Time{}, []int{2, 4}
+	}
+	script, err := replay.UCI(dataSet(t, "uci-online-retail"), replay.Options{To: to})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(t.TempDir(), "one")
+	one := loadTopics(t, data, script)
+	d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
+	status := settle(t, d, one)
+	events, _ := accounted(t, &status)
+	want := totals(t, d.Node)
+	for _, groups := range counts {
+		t.Run(fmt.Sprint(groups, " groups"), func(t *testing.T) {
+			broker := startOwnKafka(t)
+			f := startFleet(t, broker.address(), filepath.Join(data, "pseudonym.key"), fmt.Sprintf(", clock: replay, groups: %d", groups), nil)
+			f.spread(groups)
+			records := load(t, broker.address(), script)
+			began := time.Now()
+			status := f.settle(records)
+			log := newDecisions(t)
+			log.tail(broker.address()).toEnd()
+			log.good()
+			n, dead := accounted(t, &status)
+			if n != events {
+				t.Errorf("%d events; want %d", n, events)
+			}
+			got := totals(t, f.nodes[0])
+			for _, name := range []string{"ordered", "cancelled", "returned"} {
+				if got[name] != want[name] {
+					t.Errorf("%s = %+v; want %+v", name, got[name], want[name])
+				}
+			}
+			t.Logf("%d events, %d dead letters, %d decisions and releases in %.1f s; %d of %d units allocated (with one group %d)", n, dead, len(log.list),
+				time.Since(began).Seconds(), got["allocated"].Units, got["ordered"].Units, want["allocated"].Units)
+			t.Logf("%d rows, the same on three replicas", f.sameDigests())
+			f.stop()
+		})
+	}
+}
+
+// spread waits until no node leads two groups more than another.
+func (f *fleet) spread(groups int) {
+	f.t.Helper()
+	process.Until(f.t, time.Minute, "leaders on different nodes", func() bool {
+		least, most, all := groups, 0, 0
+		for i := range f.nodes {
+			v, _ := f.look(i)
+			n := 0
+			for _, g := range v.Groups {
+				if g.Role == "leader" {
+					n++
+				}
+			}
+			least, most, all = min(least, n), max(most, n), all+n
+		}
+		return all == groups && most-least <= 1
+	})
+}
