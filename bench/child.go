@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -50,13 +51,22 @@ func startChild(binary, dir, name string, args ...string) (*child, error) {
 	}
 	// A run that is killed itself leaves no cluster behind.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.cmd.Start(); err != nil {
+	started := make(chan error)
+	go func() {
+		// A child is told of the death of the thread that started it: keep the
+		// thread for as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(c.done)
+		err := c.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = c.cmd.Wait() // its state says how it ended
+		}
+	}()
+	if err := <-started; err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	go func() {
-		defer close(c.done)
-		_ = c.cmd.Wait() // its state says how it ended
-	}()
 	return c, nil
 }
 

@@ -25,8 +25,9 @@ type RestartTimes struct {
 	Stop     float64 `json:"stop_us"`    // an orderly one
 	Orderly  float64 `json:"orderly_us"` // until ready after it
 	Killed   float64 `json:"killed_us"`  // until ready after a kill -9 under load
-	// Replayed are the entries that were applied but not in the state on disk
-	// when the node was last asked before the kill.
+	// Replayed are the entries that were applied but not handed to Pebble when
+	// the node was last asked before the kill; what Pebble had not flushed is
+	// replayed as well.
 	Replayed int64 `json:"replayed_entries"`
 }
 

@@ -2,9 +2,9 @@ package kafka
 
 import (
 	"errors"
-	"math/rand/v2"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"

@@ -116,6 +116,9 @@ func (f fsm) publish(out *core.Output, entry *core.Entry) {
 		if d, ok := r.Payload.Value.(*operators.DeadLetter); ok {
 			f.cfg.Metrics.DeadLetter(d.Code)
 		}
+		if e, ok := r.Payload.Value.(operators.Counted); ok {
+			f.cfg.Metrics.Outcome(r.Type, e.Outcome())
+		}
 	}
 	if len(out.Records) > 0 {
 		f.cfg.Records(out.Records)

@@ -45,7 +45,7 @@ func (g *Group) recheck(ctx context.Context) {
 		}
 		if newest, _ := g.snaps.Newest(); newest != checked {
 			checked = newest
-			g.readThrough(ctx, 0)
+			g.readThrough(ctx, scrubRate)
 		}
 	}
 }

@@ -29,13 +29,14 @@ type streams struct {
 	mu      sync.Mutex // guards what follows
 	open    map[*stream]struct{}
 	contact map[string]*atomic.Int64 // by replica: when it last answered, in ns
+	waiting map[string]int           // by replica: dials that wait for it
 	closed  bool
 }
 
 var _ raft.StreamLayer = (*streams)(nil)
 
 func newStreams(layer *peer.Layer) *streams {
-	return &streams{layer: layer, since: time.Now(), lost: make(chan struct{}, 1), cut: make(chan struct{}), open: map[*stream]struct{}{}, contact: map[string]*atomic.Int64{}}
+	return &streams{layer: layer, since: time.Now(), lost: make(chan struct{}, 1), cut: make(chan struct{}), open: map[*stream]struct{}{}, contact: map[string]*atomic.Int64{}, waiting: map[string]int{}}
 }
 
 // stream is one of them.
@@ -76,21 +77,28 @@ func (s *stream) Close() error {
 const (
 	dialPatience = 30 * time.Second
 	dialEvery    = 100 * time.Millisecond
+	// dialWaiters is how many dials wait for one replica. While there is no
+	// quorum, each of Raft's elections would add one.
+	dialWaiters = 8
 )
 
 // Dial implements raft.StreamLayer. It waits for a replica that can't be
 // reached: Raft would wait longer and longer between attempts, up to ten
 // seconds, and so let a follower lie that has come back.
 func (s *streams) Dial(replica raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	c, err := s.layer.Dial(string(replica), timeout)
+	if err == nil {
+		return s.add(c, string(replica))
+	}
+	if !s.mayWait(string(replica)) {
+		return nil, err
+	}
+	defer s.waited(string(replica))
 	limit := time.NewTimer(dialPatience)
 	defer limit.Stop()
 	again := time.NewTicker(dialEvery)
 	defer again.Stop()
 	for {
-		c, err := s.layer.Dial(string(replica), timeout)
-		if err == nil {
-			return s.add(c, string(replica))
-		}
 		select {
 		case <-again.C:
 		case <-limit.C:
@@ -98,7 +106,26 @@ func (s *streams) Dial(replica raft.ServerAddress, timeout time.Duration) (net.C
 		case <-s.cut:
 			return nil, errStreamsClosed
 		}
+		if c, err = s.layer.Dial(string(replica), timeout); err == nil {
+			return s.add(c, string(replica))
+		}
 	}
+}
+
+func (s *streams) mayWait(replica string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting[replica] == dialWaiters {
+		return false
+	}
+	s.waiting[replica]++
+	return true
+}
+
+func (s *streams) waited(replica string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting[replica]--
 }
 
 // Accept implements net.Listener.

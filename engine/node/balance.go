@@ -61,4 +61,3 @@ func (n *Node) firstRead(id int) bool {
 	r := v.said.replica(id)
 	return r != nil && r.Serves && r.FirstRead
 }
-

@@ -141,6 +141,15 @@ func TestRequestsWaitForALeader(t *testing.T) {
 	for i := range 50 {
 		r.submit(follower, fmt.Sprint(i), "a")
 	}
+	// What was acknowledged by the new leader is seen by the next question,
+	// whomever it asks.
+	for i := range r.nodes {
+		if r.nodes[i] != nil {
+			if sum := r.sum(i, "a", connectors.Linearizable); sum != 50 {
+				t.Errorf("node %d: sum right after the takeover = %d; want 50", i+1, sum)
+			}
+		}
+	}
 	n.mustEnd()
 	expectOnce(t, r.broker.Addr(), "a", 50)
 	// With two of three away there is nobody to wait for.

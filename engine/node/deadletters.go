@@ -206,8 +206,8 @@ func (n *Node) redriveHere(ctx context.Context, q *idRequest) (*replyAnswer, err
 		if errors.Is(err, connectors.ErrOutOfRange) || errors.Is(err, connectors.ErrTopicChanged) {
 			return &replyAnswer{Outcome: core.OutcomeRefused, Code: codeRecordGone}, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("redrive %s: %w", d.ID, err)
+		if err != nil { // nothing was done
+			return nil, fmt.Errorf("redrive %s: %w: %w", d.ID, connectors.ErrUnavailable, err)
 		}
 	}
 	at, err := n.groupOfLetter(d.ID)

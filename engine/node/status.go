@@ -56,7 +56,9 @@ func (s *slot) status(ctx context.Context) (group.Status, error) {
 		var one group.Status
 		one.Group, one.Replica, one.Role = s.id, s.replica(), roleDamaged
 		one.Leader = s.n.peers.serving(s.id)
-		one.Damaged = damaged + "; " + doing
+		if one.Damaged = damaged + "; " + doing; damaged == "" {
+			one.Role, one.Damaged = roleJoining, "being opened"
+		}
 		return one, nil
 	}
 	one, err := g.Status(ctx)

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"anabranch.dev/connectors/wire"
+	"anabranch.dev/engine/raftlog"
 )
 
 // Errors of opening a data directory.
@@ -201,7 +202,7 @@ func (d *DataDir) loadKey() error {
 		return fmt.Errorf("%s is missing: without it the people in the state can't be recognised; put it back", keyName)
 	}
 	d.Key, err = wire.CreateKey(path)
-	return err
+	return errors.Join(err, raftlog.SyncDir(filepath.Dir(path)))
 }
 
 // writeFile replaces a file, durably, so that a reader sees the old or the new
@@ -215,7 +216,7 @@ func writeFile(path string, text []byte) error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(path+".new", path)
+	return errors.Join(os.Rename(path+".new", path), raftlog.SyncDir(filepath.Dir(path)))
 }
 
 // bare drops the path, which the caller names already, from a file error.

@@ -133,7 +133,7 @@ func (c *Config) given(section string) bool {
 
 // variable is the name under which a setting is in the environment.
 func variable(path string) string {
-	return "ANABRANCH_" + strings.ToUpper(strings.ReplaceAll(path, ".", "_"))
+	return "ANABRANCH_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(path))
 }
 
 // Keys lists the paths of all settings but the topics'.

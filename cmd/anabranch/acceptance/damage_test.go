@@ -159,6 +159,10 @@ func (r *trial) snapshotHarmed(t *testing.T) {
 	r.caughtUp(lead)
 	took := time.Since(began)
 	r.decide(100)
+	// The state lies in the same blocks, which may be linked and not copied.
+	process.Until(t, process.Patience, "the bad snapshot found, or the leader's state", func() bool {
+		return strings.Contains(r.nodes[lead].Output(), "snapshot is damaged and made anew") || r.replica(lead) != old[lead]
+	})
 	t.Logf("%s is %s, the leader's %s is %s, after %v; longest time without a decision %v", old[away], r.replica(away), old[lead], r.replica(lead),
 		took.Round(10*time.Millisecond), r.gaps.within(began, began.Add(took)))
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch.dev/bench/replay"
+	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/connectors"
 	"anabranch.dev/topology/retail"
 )
@@ -49,10 +50,10 @@ func (g *gaps) afterKills() (list []time.Duration) {
 }
 
 // loadAt writes a script at a rate. It goes on while the broker is away.
-func loadAt(t *testing.T, broker string, s *replay.Script, perSecond float64) int64 {
+func loadAt(t *testing.T, to *kafka.Producer, at replay.Target, s *replay.Script, perSecond float64) int64 {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*long)
 	defer cancel()
-	records, err := replay.Load(ctx, producer(t, broker), s, inputs(t), replay.Pace{PerSecond: perSecond}, nil)
+	records, err := replay.Load(ctx, to, s, at, replay.Pace{PerSecond: perSecond}, nil)
 	if err != nil {
 		t.Errorf("load: %v", err)
 	}

@@ -57,7 +57,8 @@ func runThree(t *testing.T, broker kafkaServer, w war) {
 	f := startFleet(t, broker.address(), filepath.Join(data, "pseudonym.key"), ", clock: replay", nil)
 	loaded := make(chan int64, 1)
 	began := time.Now()
-	go func() { loaded <- loadAt(t, broker.address(), script, w.perSecond) }()
+	to, at := producer(t, broker.address()), inputs(t)
+	go func() { loaded <- loadAt(t, to, at, script, w.perSecond) }()
 	log := newDecisions(t)
 	gaps := &gaps{log: log}
 	topic := gaps.tail(broker.address())

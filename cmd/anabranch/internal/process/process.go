@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,17 +89,28 @@ func StartIn(t testing.TB, env []string, args ...string) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var readers sync.WaitGroup
-	readers.Go(func() { p.read(out, nil) })
-	readers.Go(func() { p.read(errs, &p.errs) })
+	p.cmd.SysProcAttr = dieWithParent()
+	started := make(chan error)
 	go func() {
+		// A child is told of the death of the thread that started it: keep the
+		// thread for as long.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		defer close(p.done)
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		var readers sync.WaitGroup
+		readers.Go(func() { p.read(out, nil) })
+		readers.Go(func() { p.read(errs, &p.errs) })
 		readers.Wait()
 		_ = p.cmd.Wait() // the state says how it ended
 	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(p.Kill)
 	return p
 }
