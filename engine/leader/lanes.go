@@ -60,10 +60,15 @@ func (l *Lanes) add(out []core.LaneOut) {
 	}
 }
 
-// Depth is the number of messages not acknowledged.
+// Depth is the number of messages not acknowledged, word of watermarks apart:
+// that comes for as long as time passes.
 func (l *Lanes) Depth() (n int) {
 	for _, x := range l.lanes {
-		n += len(x.messages)
+		for i := range x.messages {
+			if x.messages[i].message.Kind != core.KindWatermark {
+				n++
+			}
+		}
 	}
 	return n
 }
