@@ -15,11 +15,17 @@ type inbox struct {
 	batches  []arrivedBatch
 	lanes    []*core.Lane
 	laneAcks []core.LaneAck
-	commands []*core.Command
+	commands []waitedCommand
 	controls []*core.Control
 	calls    []func(t *tenure)
 	outcomes []outcome
 	lost     error // a proposal's fate is not known, or it was refused
+}
+
+// waitedCommand is a command and who waits for its outcome.
+type waitedCommand struct {
+	*core.Command
+	by *waiter
 }
 
 type appliedEntry struct {
@@ -77,8 +83,8 @@ func (t *tenure) drain(now state.Time) {
 		t.machines.LaneAcked(a)
 	}
 	for _, c := range in.commands {
-		if !t.machines.Proposer.Command(c) {
-			t.g.replies.refuse(replyKey{source: c.Event.Source, id: c.Event.ID})
+		if !t.machines.Proposer.Command(c.Command) {
+			c.by.tell(reply{refused: true}) // the same command of another caller may be on its way
 		}
 	}
 	for _, c := range in.controls {

@@ -97,10 +97,14 @@ func (r *replies) publish(out *core.Output, entry *core.Entry) {
 
 func (r *replies) sendLocked(key replyKey, v reply) {
 	for _, w := range r.waiting[key] {
-		select {
-		case w.ch <- v:
-		default: // the caller has all it can use
-		}
+		w.tell(v)
+	}
+}
+
+func (w *waiter) tell(v reply) {
+	select {
+	case w.ch <- v:
+	default: // the caller has all it can use
 	}
 }
 
@@ -111,11 +115,4 @@ func (r *replies) lose() {
 	for key := range r.waiting {
 		r.sendLocked(key, reply{lost: true})
 	}
-}
-
-// refuse tells one caller that its command was not taken.
-func (r *replies) refuse(key replyKey) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sendLocked(key, reply{refused: true})
 }

@@ -19,7 +19,7 @@ import (
 func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	start := time.Now()
 	c := &core.Command{Event: e, Answer: answer}
-	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, func(in *inbox) { in.commands = append(in.commands, c) })
+	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, func(in *inbox, w *waiter) { in.commands = append(in.commands, waitedCommand{c, w}) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -45,7 +45,7 @@ func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (con
 // Control has a control applied and waits for its outcome.
 func (g *Group) Control(ctx context.Context, c core.Control) (connectors.Reply, error) {
 	c.ID = rand.Text()
-	w, err := g.enqueue(replyKey{control: true, id: c.ID}, func(in *inbox) { in.controls = append(in.controls, &c) })
+	w, err := g.enqueue(replyKey{control: true, id: c.ID}, func(in *inbox, _ *waiter) { in.controls = append(in.controls, &c) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -56,7 +56,7 @@ func (g *Group) Control(ctx context.Context, c core.Control) (connectors.Reply, 
 
 // enqueue registers a caller and leaves its wish for the lead loop, if there is
 // one.
-func (g *Group) enqueue(key replyKey, put func(in *inbox)) (*waiter, error) {
+func (g *Group) enqueue(key replyKey, put func(in *inbox, w *waiter)) (*waiter, error) {
 	w := g.replies.add(key)
 	if w == nil {
 		return nil, connectors.ErrOverloaded
@@ -68,7 +68,7 @@ func (g *Group) enqueue(key replyKey, put func(in *inbox)) (*waiter, error) {
 		g.replies.remove(w)
 		return nil, connectors.ErrUnavailable
 	}
-	t.put(put)
+	t.put(func(in *inbox) { put(in, w) })
 	return w, nil
 }
 
