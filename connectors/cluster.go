@@ -117,6 +117,7 @@ type NodeStatus struct {
 	Ready       bool
 	NotReady    string        // why not
 	ClockAhead  time.Duration // of its wall clock against the asking node's
+	Differs     string        // in which settings it differs from the asking node, though all must agree
 	Groups      []GroupStatus
 }
 
@@ -137,6 +138,15 @@ type GroupStatus struct {
 	Halted               string     // why, with entry and message; empty if not
 	SnapshotIndex        uint64
 	Voters, DeadLettered int
+	// Digests of this replica's whole state, oldest first: all replicas take
+	// theirs after the same entries. Only a node itself tells them.
+	Digests []DigestStatus
+}
+
+// DigestStatus is the digest of a group's state after an entry.
+type DigestStatus struct {
+	Index  uint64
+	Digest string
 }
 
 // InputStatus is one input partition.

@@ -83,6 +83,8 @@ func TestOutputExamples(t *testing.T) {
 			v.Lines = []event.DecidedLine{{Parts: make([]event.Part, 1)}}
 		case *event.AllocationReleased:
 			v.Lines = []event.ReleasedLine{{Parts: make([]event.Part, 1)}}
+		case *event.StockAlert:
+			v.Places = make([]event.StockThere, 1)
 		}
 		samples[s.Port.Name] = r
 	}

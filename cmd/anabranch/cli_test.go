@@ -102,7 +102,6 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"dev", "--http", "here"}, exitUsage, "", "HOST:PORT"},
 		{[]string{"dev", "--nodes", "2"}, exitUsage, "", "neither 1, 3 nor 5"},
 		{[]string{"dev", "--groups", "0"}, exitUsage, "", "not from 1 to 64"},
-		{[]string{"dev", "--groups", "2", "--nodes", "3"}, exitUsage, "", "not possible with this build"},
 		{[]string{"replay", "netflix", "x"}, exitUsage, "", "data set"},
 		{[]string{"replay", "events", "x", "--rate", "fast"}, exitUsage, "", "--rate"},
 		{[]string{"bench", "decide", "--nodes", "2"}, exitUsage, "", "nodes is 2"},

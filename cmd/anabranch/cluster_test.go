@@ -36,9 +36,10 @@ GROUP  NODE  REPLICA  ROLE     TERM  COMMIT  APPLIED  BEHIND  WRITTEN  OUTBOX  D
 TOPIC         PARTITION  NEXT  END  EVENTS  APPLIED  DUPLICATES  DEAD LETTERS  STATE
 retail.sales          2     7    9       7        6           1             0  reading
 
-group 0 on node n2 is damaged: log record 7 is bad: set aside, n2.2 takes its place
-node n2 is not ready: group 0: catching up
-node n3 does not answer: connection refused
+1. group 0 on node n2 has a new replica that does not vote yet: log record 7 is bad: set aside, n2.2 takes its place
+   -> wait: it is filled from the leader by itself; fewer nodes are sound than a majority: stop none. Then look at that node's disk, and into its quarantine folder
+2. node n3 does not answer: connection refused
+   -> start it if its process is gone (the end of its log says why), else look at the way to 10.0.0.3:8471; fewer nodes are sound than a majority: stop none
 `
 	if code != exitDone || out != want {
 		t.Errorf("cluster status = %d: %s\n%swant\n%s", code, errs, out, want)
@@ -50,7 +51,7 @@ node n3 does not answer: connection refused
 func TestClusterStatusAlone(t *testing.T) {
 	server := answering(t, 200, `{"node":"n1","cluster":"shop","not_ready":"waiting for cluster init","groups":[{"group":0,"role":"follower"}],"nodes":[],"nodes_unknown":"not formed"}`, nil)
 	code, out, _ := run(t, "cluster", "status", "--addr", server)
-	for _, want := range []string{"n1    no", "node n1 is not ready: waiting for cluster init", "the other nodes are not known: not formed", "group 0 has no leader"} {
+	for _, want := range []string{"n1    no", "node n1 is not ready: waiting for cluster init", "the other nodes are not known: not formed", "1. group 0 has no leader"} {
 		if code != exitDone || !strings.Contains(out, want) {
 			t.Errorf("cluster status = %d: %s\nwant %q", code, out, want)
 		}

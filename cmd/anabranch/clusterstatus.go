@@ -19,16 +19,21 @@ type clusterStatus struct {
 	Ready                                                  bool
 	NotReady                                               string `json:"not_ready"`
 	Groups                                                 []groupStatus
-	Inputs                                                 []struct {
-		Name, State     string
-		Partition       int32
-		Next, End       int64
-		Events, Applied int64
-		Duplicates      int64
-		DeadLetters     int64 `json:"dead_letters"`
-	}
-	Nodes        []nodeStatus
-	NodesUnknown string `json:"nodes_unknown"`
+	Inputs                                                 []inputStatus
+	Nodes                                                  []nodeStatus
+	NodesUnknown                                           string `json:"nodes_unknown"`
+
+	unasked []trouble // readers of inputs that could not be asked
+}
+
+// inputStatus is an input partition, as a node sees it.
+type inputStatus struct {
+	Name, State     string
+	Partition       int32
+	Next, End       int64
+	Events, Applied int64
+	Duplicates      int64
+	DeadLetters     int64 `json:"dead_letters"`
 }
 
 // nodeStatus is a member, as itself says.
@@ -37,6 +42,7 @@ type nodeStatus struct {
 	Ready                                  bool
 	NotReady                               string `json:"not_ready"`
 	ClockAheadUS                           int64  `json:"clock_ahead_us"`
+	Differs                                string `json:"differs"`
 	Groups                                 []groupStatus
 }
 
@@ -47,18 +53,21 @@ type groupStatus struct {
 	Damaged               string
 	Term, Commit          uint64
 	Applied, Written      uint64
-	OutboxRecords         int `json:"outbox_records"`
+	OutboxRecords         int       `json:"outbox_records"`
+	OutboxOldest          time.Time `json:"outbox_oldest"`
 	Delivery, Halted      string
 	DeadLettered          int    `json:"dead_lettered"`
 	SnapshotIndex         uint64 `json:"snapshot_index"`
+	Digests               []takenDigest
 }
 
 func newClusterStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show nodes, replicas and inputs, and what is the matter with them",
-		Long: `Nodes and replicas are shown as each says of itself, inputs as the asked node sees
-them. What needs attention is said below the tables.
+		Long: `Nodes and replicas are shown as each says of itself, inputs as those see them that
+read them. Below the tables stands what is wrong, the worst first, and what to do about
+it. JSON and YAML are what the asked node says alone.
 
 BEHIND is how many entries of the log a replica has yet to apply, CLOCK how far a node's
 clock is ahead of that of the asked one.`,
@@ -71,7 +80,10 @@ clock is ahead of that of the asked one.`,
 		if err != nil {
 			return err
 		}
-		return out.show(cmd.OutOrStdout(), answer, func(w io.Writer) error { return statusTables(w, s) })
+		return out.show(cmd.OutOrStdout(), answer, func(w io.Writer) error {
+			s.askReaders(cmd.Context(), c)
+			return statusTables(w, s)
+		})
 	}
 	return cmd
 }
@@ -123,15 +135,8 @@ func statusTables(w io.Writer, s clusterStatus) error {
 			return err
 		}
 	}
-	for i, line := range s.attention() {
-		if i == 0 {
-			line = "\n" + line
-		}
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := io.WriteString(w, "\n"+s.verdict(time.Now()))
+	return err
 }
 
 func nodeTable(s clusterStatus) table.Writer {
@@ -210,38 +215,4 @@ func inputTable(s clusterStatus) table.Writer {
 // so reads its inputs.
 func (s *clusterStatus) ledElsewhere() bool {
 	return slices.ContainsFunc(s.Groups, func(g groupStatus) bool { return g.Leader != "" && g.Leader != s.Node })
-}
-
-// attention says in a line each what is not as it should be.
-func (s *clusterStatus) attention() (lines []string) {
-	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
-	if s.NodesUnknown != "" {
-		say("the other nodes are not known: %s", s.NodesUnknown)
-	}
-	led, seen := map[int]bool{}, map[int]bool{}
-	for _, n := range s.Nodes {
-		switch {
-		case n.Unreachable != "":
-			say("node %s does not answer: %s", n.Node, n.Unreachable)
-		case !n.Ready:
-			say("node %s is not ready: %s", n.Node, n.NotReady)
-		}
-		for _, g := range n.Groups {
-			seen[g.Group] = true
-			led[g.Group] = led[g.Group] || g.Role == "leader"
-			if g.Damaged != "" {
-				say("group %d on node %s is damaged: %s", g.Group, n.Node, g.Damaged)
-			}
-			if g.Halted != "" && g.Role == "leader" {
-				say("group %d is halted: %s; 'anabranch cluster skip' steps over the message", g.Group, g.Halted)
-			}
-		}
-	}
-	for g := range seen {
-		if !led[g] {
-			say("group %d has no leader: it decides nothing until a majority of its voters is there", g)
-		}
-	}
-	slices.Sort(lines)
-	return lines
 }

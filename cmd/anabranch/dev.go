@@ -241,5 +241,5 @@ func (d *dev) serve(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	return httpapi.Serve(ctx, d.listeners[i], handler, d.log)
+	return httpapi.Serve(ctx, d.listeners[i], n.Metrics.Requests(handler), d.log)
 }

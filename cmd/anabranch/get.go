@@ -41,6 +41,10 @@ type stockAnswer struct {
 		SafetyStock                int64 `json:"safety_stock"`
 		Distance                   int64 `json:"distance_m"`
 	}
+	Unmet []struct {
+		Location, Day               string
+		Customers, Anonymous, Units int64
+	}
 }
 
 func newGetStock() *cobra.Command {
@@ -76,6 +80,14 @@ func newGetStock() *cobra.Command {
 					distance = fmt.Sprintf("%.1f km", float64(p.Distance)/1000)
 				}
 				t.AppendRow(table.Row{p.Location, p.Pool, p.OnHand, p.Reserved, p.Withheld, p.InTransit, p.SafetyStock, p.ATP, p.Confidence, distance})
+			}
+			if err := render(w, t); err != nil || len(s.Unmet) == 0 {
+				return err
+			}
+			t = newTable("ASKED IN VAIN AT", "DAY", "CUSTOMERS", "ANONYMOUS", "UNITS")
+			numbers(t, "CUSTOMERS", "ANONYMOUS", "UNITS")
+			for _, u := range s.Unmet {
+				t.AppendRow(table.Row{u.Location, u.Day, u.Customers, u.Anonymous, u.Units})
 			}
 			return render(w, t)
 		})

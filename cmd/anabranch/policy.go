@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v4"
 
@@ -24,14 +23,14 @@ func newPolicy() *cobra.Command {
 		Short:   "Versioned policies: the rules that shape decisions",
 		Example: "  anabranch policy get allocation -o json",
 	}
-	cmd.AddCommand(newPolicyGet(), newPolicyCheck(), newPolicyPublish())
+	cmd.AddCommand(newPolicyGet(), newPolicyHistory(), newPolicyDiff(), newPolicyCheck(), newPolicyPublish())
 	return cmd
 }
 
 func newPolicyGet() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "get NAME",
-		Short:   "Show the policy in force; version 0 is the built-in default",
+		Short:   "Show the policy in force and how its shadow compares; version 0 is the built-in default",
 		Example: "  anabranch policy get allocation",
 		Args:    cobra.ExactArgs(1),
 	}
@@ -52,37 +51,6 @@ func newPolicyGet() *cobra.Command {
 	return cmd
 }
 
-// policyVersion is what tables show of a policy; the rules are shown as YAML.
-type policyVersion struct {
-	Name, Published, Author, Comment string
-	Version                          int
-	Allocation                       json.RawMessage
-}
-
-func showPolicy(w io.Writer, c *client, out *format, answer []byte) error {
-	p, err := decode[struct {
-		Current policyVersion
-		History []policyVersion
-	}](c, answer)
-	if err != nil {
-		return err
-	}
-	return out.show(w, answer, func(w io.Writer) error {
-		t := newTable("NAME", "VERSION", "PUBLISHED", "AUTHOR", "COMMENT")
-		numbers(t, "VERSION")
-		for _, v := range append([]policyVersion{p.Current}, p.History...) {
-			t.AppendRow(table.Row{v.Name, v.Version, v.Published, v.Author, v.Comment})
-		}
-		if err := render(w, t); err != nil || len(p.History) > 0 {
-			return err
-		}
-		if _, err := fmt.Fprintln(w); err != nil {
-			return err
-		}
-		return writeYAML(w, p.Current.Allocation)
-	})
-}
-
 func newPolicyCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "check",
@@ -94,7 +62,7 @@ func newPolicyCheck() *cobra.Command {
 	addPolicyFile(cmd, &file)
 	out := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		body, err := readPolicy(cmd.InOrStdin(), file)
+		body, err := readPolicy(cmd.InOrStdin(), file, false)
 		if err != nil {
 			return err
 		}
@@ -131,15 +99,18 @@ func newPolicyPublish() *cobra.Command {
 		Use:   "publish",
 		Short: "Publish the next version of a policy",
 		Long: `The file is YAML or JSON: name, author, comment and the rules. Later decisions
-name the new version.`,
-		Example: "  anabranch policy publish -f policy.yaml",
+name the new version. A shadow decides nothing: what it would have decided is
+compared with what is decided, until the next policy is published.`,
+		Example: "  anabranch policy publish -f policy.yaml --shadow",
 		Args:    cobra.NoArgs,
 	}
 	var file string
+	var shadow bool
 	addPolicyFile(cmd, &file)
+	cmd.Flags().BoolVar(&shadow, "shadow", false, "compare it with the policy in force instead of putting it in force")
 	c, out := addClient(cmd), addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		body, err := readPolicy(cmd.InOrStdin(), file)
+		body, err := readPolicy(cmd.InOrStdin(), file, shadow)
 		if err != nil {
 			return err
 		}
@@ -167,8 +138,8 @@ func addPolicyFile(cmd *cobra.Command, file *string) {
 const policyType = "policy.published"
 
 // readPolicy reads YAML or JSON and returns an event as JSON. A proposal without
-// an id of its own is a new one each time.
-func readPolicy(stdin io.Reader, file string) ([]byte, error) {
+// an id of its own is a new one each time; shadow makes it one.
+func readPolicy(stdin io.Reader, file string, shadow bool) ([]byte, error) {
 	body, err := readFile(stdin, file)
 	if err != nil {
 		return nil, err
@@ -180,6 +151,9 @@ func readPolicy(stdin io.Reader, file string) ([]byte, error) {
 	if doc == nil {
 		return nil, fmt.Errorf("%s: is empty", file)
 	}
+	if shadow {
+		doc["shadow"] = true
+	}
 	for field, value := range map[string]any{"id": rand.Text(), "source": "anabranch-cli", "type": policyType, "time": time.Now().UTC()} {
 		if _, given := doc[field]; !given {
 			doc[field] = value
@@ -190,9 +164,21 @@ func readPolicy(stdin io.Reader, file string) ([]byte, error) {
 
 // checkPolicy decodes a policy as a node would, and lists its faults.
 func checkPolicy(body []byte) ([]string, error) {
-	decoder, err := keylessDecoder()
+	p, fault, err := decodePolicy(body)
 	if err != nil {
 		return nil, err
+	}
+	if fault != "" {
+		return []string{fault}, nil
+	}
+	return policy.CheckInDetail(p), nil
+}
+
+// decodePolicy decodes a policy as a node would, or says what is wrong with it.
+func decodePolicy(body []byte) (p *event.PolicyPublished, fault string, err error) {
+	decoder, err := keylessDecoder()
+	if err != nil {
+		return nil, "", err
 	}
 	e := decoder.Unmarshal(policyType, body)
 	if e.Reject != nil {
@@ -200,13 +186,13 @@ func checkPolicy(body []byte) ([]string, error) {
 		for _, f := range e.Reject.Fields {
 			fault += " " + f.Name + "=" + f.Value
 		}
-		return []string{fault}, nil
+		return nil, fault, nil
 	}
 	p, ok := e.Payload.Value.(*event.PolicyPublished)
 	if !ok {
-		return []string{"type " + e.Type + " is not " + policyType}, nil
+		return nil, "type " + e.Type + " is not " + policyType, nil
 	}
-	return policy.Check(p), nil
+	return p, "", nil
 }
 
 // keylessDecoder decodes what holds no identifiers.

@@ -117,7 +117,7 @@ func (s *server) serveAPI(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return httpapi.Serve(ctx, s.listener, handler, s.log)
+	return httpapi.Serve(ctx, s.listener, s.node.Metrics.Requests(handler), s.log)
 }
 
 // sayReady logs when the node can decide. What it waits for it says itself.

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -69,6 +71,7 @@ type api struct {
 	huma    huma.API
 	schemas *schemas
 	keys    *keyMemory
+	feeds   *feeds
 }
 
 // New builds the handler of the whole API.
@@ -76,6 +79,30 @@ func New(cfg Config) (http.Handler, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	_, mux := newAPI(cfg)
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
+	}
+	registerConsole(mux)
+	mux.HandleFunc("/", unknownPath(mux))
+	return guard(&cfg, mux), nil
+}
+
+// OpenAPI is the OpenAPI document of the operations for a plan.
+func OpenAPI(plan *topology.Plan, version string) ([]byte, error) {
+	a, _ := newAPI(Config{Plan: plan, Version: version})
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	if err := e.Encode(a.huma.OpenAPI()); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// newAPI registers all operations.
+func newAPI(cfg Config) (*api, *http.ServeMux) {
 	if cfg.MaxBodyBytes == 0 {
 		cfg.MaxBodyBytes = 1 << 20
 	}
@@ -85,11 +112,13 @@ func New(cfg Config) (http.Handler, error) {
 	mux := http.NewServeMux()
 	hc := huma.DefaultConfig("Anabranch", cfg.Version)
 	hc.Info.Description = "Live stock, orders and allocation decisions of an Anabranch cluster."
+	hc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer", Description: "where the node has tokens"}}
+	hc.Security = []map[string][]string{{}, {"token": {}}}
 	hc.DocsPath = ""     // the stock page loads scripts from elsewhere
 	hc.CreateHooks = nil // no $schema fields in bodies
 	hc.SchemasPath = ""
 	hc.Transformers = []huma.Transformer{ownProblem}
-	a := &api{cfg: cfg, huma: humago.New(mux, hc), keys: newKeyMemory()}
+	a := &api{cfg: cfg, huma: humago.New(mux, hc), keys: newKeyMemory(), feeds: &feeds{cfg: &cfg}}
 	a.schemas = newSchemas(a.huma.OpenAPI().Components.Schemas)
 	a.huma.UseMiddleware(a.deadline)
 
@@ -99,12 +128,7 @@ func New(cfg Config) (http.Handler, error) {
 	a.registerStatus()
 	a.registerCluster()
 	a.registerLive()
-	if cfg.Metrics != nil {
-		mux.Handle("GET /metrics", cfg.Metrics)
-	}
-	registerConsole(mux)
-	mux.HandleFunc("/", a.unknownPath(mux))
-	return guard(&cfg, mux), nil
+	return a, mux
 }
 
 // deadline bounds every request but the live feed.
@@ -131,7 +155,7 @@ func rawJSON(index uint64, body []byte) *raw {
 
 // unknownPath answers what no route takes with a problem document: 405 where
 // another method is served, else 404.
-func (a *api) unknownPath(mux *http.ServeMux) http.HandlerFunc {
+func unknownPath(mux *http.ServeMux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
@@ -145,11 +169,11 @@ func (a *api) unknownPath(mux *http.ServeMux) http.HandlerFunc {
 			for _, m := range allowed {
 				w.Header().Add("Allow", m)
 			}
-			writeProblem(w, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed",
+			writeProblem(w, &Problem{Status: http.StatusMethodNotAllowed, Code: codeMethod,
 				Detail: r.Method + " is not served at " + r.URL.Path})
 			return
 		}
-		writeProblem(w, &Problem{Status: http.StatusNotFound, Code: "unknown_path",
+		writeProblem(w, &Problem{Status: http.StatusNotFound, Code: codeUnknownPath,
 			Detail: "nothing is served at " + r.URL.Path + "; see /openapi.json"})
 	}
 }

@@ -36,13 +36,12 @@ type eventBody struct {
 
 func (a *api) registerCommands() {
 	command(a, "/v1/orders", "place-order", "Place an order and get its decision",
-		a.schemas.event(a.cfg.Plan, "order.placed", "OrderPlaced"),
+		a.schemas.event(a.cfg.Plan, "order.placed"),
 		a.schemas.answer(a.cfg.Plan, "allocation", "decision", "Decision"), a.placeOrder)
 	command(a, "/v1/events", "submit-event", "Bring any event in, idempotent by (source, id)",
-		&huma.Schema{Type: huma.TypeObject, AdditionalProperties: true, Description: "one event with its envelope"},
-		nil, a.submitEvent)
+		a.schemas.anyEvent(a.cfg.Plan), nil, a.submitEvent)
 	command(a, "/v1/policies", "publish-policy", "Publish the next version of a policy",
-		a.schemas.event(a.cfg.Plan, "policy.published", "PolicyPublished"),
+		a.schemas.event(a.cfg.Plan, "policy.published"),
 		a.schemas.answer(a.cfg.Plan, "policy", "policy", "Policy"), a.publishPolicy)
 }
 
@@ -50,7 +49,7 @@ func (a *api) registerCommands() {
 func command[I, O any](a *api, path, id, summary string, request, response *huma.Schema, fn func(context.Context, *I) (*O, error)) {
 	huma.Register(a.huma, huma.Operation{Method: http.MethodPost, Path: path, OperationID: id, Summary: summary,
 		MaxBodyBytes: a.cfg.MaxBodyBytes + 1, BodyReadTimeout: a.cfg.Timeout, SkipValidateBody: true}, fn)
-	a.schemas.document(a.huma.OpenAPI().Paths[path].Post, request, response)
+	a.schemas.document(path, a.huma.OpenAPI().Paths[path].Post, request, response)
 }
 
 // placeOrder answers with the decision, once it is replicated. An order that

@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/contract"
 	"anabranch.dev/connectors/wire"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
@@ -43,12 +44,10 @@ func outcomeOf(r connectors.Reply) *outcomeAnswer {
 }
 
 func (a *api) registerDeadLetters() {
-	letter := schemaOf(&operators.DeadLetter{})
-	delete(letter.Properties, "port")
-	ref := a.schemas.named("DeadLetter", letter)
+	ref := a.schemas.named("DeadLetter", contract.DeadLetter())
 	get(a, "/v1/dead-letters", "list-dead-letters", "What could not be applied, oldest first",
 		&huma.Schema{Type: huma.TypeObject, Properties: map[string]*huma.Schema{
-			"dead_letters": {Type: huma.TypeArray, Items: ref}}}, a.deadLetters)
+			"dead_letters": {Type: huma.TypeArray, Items: ref}}, Required: []string{"dead_letters"}}, a.deadLetters)
 	get(a, "/v1/dead-letters/{id}", "get-dead-letter", "One dead letter", ref, a.deadLetter)
 
 	const path = "/v1/dead-letters/{id}/redrive"
@@ -61,7 +60,7 @@ func (a *api) registerDeadLetters() {
 			}
 			return outcomeOf(reply), nil
 		})
-	a.schemas.document(a.huma.OpenAPI().Paths[path].Post, nil, nil)
+	a.schemas.document(path, a.huma.OpenAPI().Paths[path].Post, nil, nil)
 }
 
 func (a *api) deadLetters(ctx context.Context, in *deadLettersInput) (*raw, error) {

@@ -15,9 +15,12 @@
 // live feed loses records and is told how many, it never holds the node up. An
 // outcome that is not known is said to be unknown (504), never failed.
 //
-// Handler starts no goroutine. [Serve] owns the server's goroutines and returns
-// after they have ended.
+// Handler starts one goroutine while the live feed has readers, who own it: the
+// last to leave waits for its end. [Serve] owns the server's goroutines and
+// returns after they have ended.
 //
 // Start at [New]; routes are in queries.go, commands.go, deadletters.go,
-// status.go, cluster.go and live.go; who may come is in guard.go.
+// status.go, cluster.go and live.go; who may come is in guard.go. What all readers
+// of the live feed share is in feed.go
+// and feedring.go.
 package httpapi

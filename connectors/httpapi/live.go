@@ -1,31 +1,30 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
+	"net"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
-
-	"anabranch.dev/connectors"
 )
 
 const (
 	livePath = "/v1/live"
 	// liveBeat is how often a silent feed shows that it is alive.
-	liveBeat = 10 * time.Second
-	// liveWrite is how long a reader may take over one write before its
+	liveBeat = 30 * time.Second
+	// liveWrite is how long a reader may take over feedBatch bytes before its
 	// connection is closed.
-	liveWrite = 10 * time.Second
+	liveWrite = time.Minute
+	// liveBuffer is what the operating system may hold for one reader. By itself
+	// it would take megabytes for each slow one.
+	liveBuffer = 32 << 10
 )
 
 type liveInput struct {
-	Types string `query:"types" doc:"only these event types, separated by commas; empty: all" example:"allocation.decided,allocation.failed"`
+	Types string `query:"types" maxLength:"1024" doc:"only these event types, separated by commas; empty: all" example:"allocation.decided,allocation.failed"`
 }
 
 func (a *api) registerLive() {
@@ -38,87 +37,97 @@ func (a *api) registerLive() {
 		func(_ context.Context, in *liveInput) (*huma.StreamResponse, error) {
 			return &huma.StreamResponse{Body: func(ctx huma.Context) { a.live(ctx, in) }}, nil
 		})
-	a.schemas.document(a.huma.OpenAPI().Paths[livePath].Get, nil, nil)
+	a.schemas.document(livePath, a.huma.OpenAPI().Paths[livePath].Get, nil, nil)
 }
 
-// live copies the watch to the client until one of them ends. The watch, not
-// this goroutine, drops what a slow client has no room for.
+// live copies the feed to the client until one of them ends. The feed, not this
+// goroutine, drops what a slow client has no room for.
 func (a *api) live(hctx huma.Context, in *liveInput) {
-	ctx, cancel := context.WithCancel(hctx.Context())
-	defer cancel()
+	ctx := hctx.Context()
 	hctx.SetHeader("Content-Type", "text/event-stream")
 	hctx.SetHeader("Cache-Control", "no-store")
 	hctx.SetStatus(http.StatusOK)
+	boundBuffer(ctx)
 	_, w := humago.Unwrap(hctx)
-	control := http.NewResponseController(w)
+	out := liveWriter{w: w, control: http.NewResponseController(w)}
 	// The server's limit for reading a request would end the feed. A writer
 	// without deadlines (in tests) is not worth an error, here and below.
-	_ = control.SetReadDeadline(time.Time{})
-	var buf bytes.Buffer
-	send := func() bool {
-		_ = control.SetWriteDeadline(time.Now().Add(liveWrite))
-		_, err := w.Write(buf.Bytes())
-		buf.Reset()
-		return err == nil && control.Flush() == nil
-	}
-	buf.WriteString("retry: 1000\n: live\n\n")
-	if !send() {
+	_ = out.control.SetReadDeadline(time.Time{})
+	feed, place := a.feeds.join(liveTypes(in.Types))
+	defer a.feeds.leave(feed, place)
+	if !out.send([]byte("retry: 1000\n: live\n\n")) {
 		return
 	}
 	stop, _ := ctx.Value(stopping{}).(<-chan struct{}) // nil, and never ready, without Serve
 	beat := time.NewTicker(liveBeat)
 	defer beat.Stop()
-	watch := a.cfg.Cluster.Watch(ctx)
-	want := typeFilter(in.Types)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-stop:
 			return
+		case <-feed.over:
+			out.drain(feed, place)
+			return
 		case <-beat.C:
-			buf.WriteString(": alive\n\n")
-		case one, open := <-watch:
-			if !open {
+			if !out.send([]byte(": alive\n\n")) {
 				return
 			}
-			a.appendLive(&buf, one, want)
-			for range len(watch) { // what is there goes out in one write
-				if one, open = <-watch; open {
-					a.appendLive(&buf, one, want)
-				}
+		case <-place.wake:
+			if !out.drain(feed, place) {
+				return
 			}
 		}
-		if buf.Len() > 0 && !send() {
-			return
+	}
+}
+
+// liveWriter writes server-sent events.
+type liveWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+// send writes texts and says whether the client is still there.
+func (o *liveWriter) send(texts ...[]byte) bool {
+	_ = o.control.SetWriteDeadline(time.Now().Add(liveWrite))
+	for _, text := range texts {
+		if _, err := o.w.Write(text); err != nil {
+			return false
 		}
 	}
+	return o.control.Flush() == nil
 }
 
-// appendLive writes one watched record as server-sent events.
-func (a *api) appendLive(buf *bytes.Buffer, one connectors.Watched, want func(string) bool) {
-	if one.Lost > 0 {
-		buf.WriteString("event: lost\ndata: {\"records\":" + strconv.Itoa(one.Lost) + "}\n\n")
+// drain writes what there is for a reader.
+func (o *liveWriter) drain(f *feed, place *reader) bool {
+	for more := true; more; {
+		var texts [][]byte
+		if texts, more = f.take(place); len(texts) > 0 && !o.send(texts...) {
+			return false
+		}
 	}
-	if one.Record == nil || !want(one.Record.Type) {
-		return
-	}
-	out, err := a.cfg.Encoder.Encode(one.Record)
-	if err != nil {
-		// The same record stops delivery to Kafka, which the status shows.
-		buf.WriteString("event: lost\ndata: {\"records\":1}\n\n")
-		return
-	}
-	buf.WriteString("id: " + one.Record.ID + "\nevent: " + one.Record.Type + "\ndata: ")
-	buf.Write(bytes.ReplaceAll(out.Value, []byte("\n"), []byte(" ")))
-	buf.WriteString("\n\n")
+	return true
 }
 
-// typeFilter reads a list of types separated by commas; an empty one takes all.
-func typeFilter(list string) func(string) bool {
-	if list == "" {
-		return func(string) bool { return true }
+// boundBuffer keeps the operating system from holding much for a request's
+// client. Where the connection is not known it does nothing.
+func boundBuffer(ctx context.Context) {
+	conn, _ := ctx.Value(connection{}).(net.Conn)
+	if tls, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = tls.NetConn()
 	}
-	types := strings.Split(list, ",")
-	return func(t string) bool { return slices.Contains(types, t) }
+	if c, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		_ = c.SetWriteBuffer(liveBuffer) // a connection that is gone ends the feed by itself
+	}
+}
+
+// liveTypes reads a list of types separated by commas; none means all.
+func liveTypes(list string) (types []string) {
+	for t := range strings.SplitSeq(list, ",") {
+		if t = strings.TrimSpace(t); t != "" {
+			types = append(types, t)
+		}
+	}
+	return types
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/operators"
 )
 
 // Problem is an RFC 9457 problem document. Code is stable; Detail is for
@@ -45,7 +46,25 @@ const (
 	codeTooLarge     = "too_large"
 	codeTokenMissing = "token_missing"
 	codeRefused      = "refused"
+	codeMediaType    = "media_type_unsupported"
+	codeUnknownPath  = "unknown_path"
+	codeMethod       = "method_not_allowed"
 )
+
+// codesOf lists the API's own codes by status, for the OpenAPI document.
+var codesOf = map[int][]string{
+	http.StatusBadRequest:            {codeBadRequest, codeBadParameter, codeKeyMissing, operators.CodeKeyInvalid},
+	http.StatusUnauthorized:          {codeTokenMissing},
+	http.StatusNotFound:              {codeNotFound, codeUnknownPath},
+	http.StatusRequestTimeout:        {codeTimeout},
+	http.StatusConflict:              {codeOrderExists, codeRefused},
+	http.StatusRequestEntityTooLarge: {codeTooLarge},
+	http.StatusUnsupportedMediaType:  {codeMediaType},
+	http.StatusUnprocessableEntity:   {codeBadParameter, codeKeyReused, codeManyEvents, codeWrongType, "and those of dead letters"},
+	http.StatusTooManyRequests:       {codeOverloaded},
+	http.StatusServiceUnavailable:    {codeUnavailable},
+	http.StatusGatewayTimeout:        {codeUnknown, codeTimeout},
+}
 
 // Error implements error.
 func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
@@ -120,6 +139,8 @@ func ownProblem(_ huma.Context, _ string, v any) (any, error) {
 		p.Code = codeBadRequest
 	case http.StatusRequestEntityTooLarge:
 		p.Code = codeTooLarge
+	case http.StatusUnsupportedMediaType:
+		p.Code = codeMediaType
 	case http.StatusRequestTimeout:
 		p.Code = codeTimeout
 	case http.StatusInternalServerError:

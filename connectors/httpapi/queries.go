@@ -10,6 +10,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/wire"
+	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
 
@@ -70,7 +71,7 @@ func get[I any](a *api, path, id, summary string, schema *huma.Schema, fn func(c
 	op := huma.Operation{Method: http.MethodGet, Path: path, OperationID: id, Summary: summary,
 		Responses: map[string]*huma.Response{}}
 	huma.Register(a.huma, op, fn)
-	a.schemas.document(a.huma.OpenAPI().Paths[path].Get, nil, schema)
+	a.schemas.document(path, a.huma.OpenAPI().Paths[path].Get, nil, schema)
 }
 
 // ask puts a question to a stage and turns the answer into JSON. fill sets the
@@ -79,6 +80,10 @@ func (a *api) ask(ctx context.Context, stage, query, key string, fill *fields, c
 	q := a.cfg.Plan.Query(stage, query)
 	if q == nil {
 		return nil, problem(http.StatusNotFound, codeNotFound, "this topology has no query "+stage+"?"+query)
+	}
+	if key == "" || len(key) > state.MaxKeyBytes || strings.IndexByte(key, 0) >= 0 {
+		return nil, problem(http.StatusBadRequest, operators.CodeKeyInvalid,
+			query+": a key has 1 to "+strconv.Itoa(state.MaxKeyBytes)+" bytes and no NUL")
 	}
 	question := q.NewQuestion()
 	if fill != nil {

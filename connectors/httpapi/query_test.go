@@ -170,7 +170,7 @@ func TestOpenAPI(t *testing.T) {
 	if stock.Properties["places"].Type != "array" || stock.Properties["places"].Items.Properties["on_hand"].Type != "integer" {
 		t.Errorf("schema of stock = %+v", stock)
 	}
-	order := doc.Components.Schemas["OrderPlaced"]
+	order := doc.Components.Schemas["order.placed"]
 	for _, name := range []string{"id", "time", "order", "channel", "lines"} {
 		if order.Properties[name].Type == nil {
 			t.Errorf("schema of order.placed lacks %s", name)

@@ -17,6 +17,9 @@ const grace = 2 * time.Second
 // closed when the server stops: feeds, which would go on for ever, end then.
 type stopping struct{}
 
+// connection is the key under which a request's context holds its connection.
+type connection struct{}
+
 // Serve answers requests on the listener until ctx ends, then ends the live
 // feeds, lets requests in flight finish for a short while and cuts off the
 // rest. It closes the listener, and returns nil after an orderly stop.
@@ -31,6 +34,9 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connection{}, c)
+		},
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.Serve(l) }()

@@ -75,7 +75,7 @@ func register[I, O any](a *api, method, path, id, summary string, fn func(contex
 	if method == http.MethodPost {
 		op = item.Post
 	}
-	a.schemas.document(op, nil, nil)
+	a.schemas.document(path, op, nil, nil)
 }
 
 func (a *api) cluster(ctx context.Context, _ *struct{}) (*clusterAnswer, error) {

@@ -34,6 +34,7 @@ type nodeBody struct {
 	Ready        bool        `json:"ready"`
 	NotReady     string      `json:"not_ready,omitempty" doc:"why it is not ready"`
 	ClockAheadUS int64       `json:"clock_ahead_us" doc:"of its wall clock against that of the node that answers, in microseconds"`
+	Differs      string      `json:"differs,omitempty" doc:"settings in which it differs from the node that answers, though all must agree"`
 	Groups       []groupBody `json:"groups"`
 }
 
@@ -55,6 +56,13 @@ type groupBody struct {
 	SnapshotIndex uint64 `json:"snapshot_index"`
 	Voters        int    `json:"voters"`
 	DeadLettered  int    `json:"dead_lettered"`
+
+	Digests []digestBody `json:"digests,omitempty" doc:"of the state of the node that answers, oldest first; all replicas take theirs after the same entries"`
+}
+
+type digestBody struct {
+	Index  uint64 `json:"index"`
+	Digest string `json:"digest"`
 }
 
 type inputBody struct {
@@ -88,7 +96,7 @@ func clusterOf(s connectors.Status, nodes []connectors.NodeStatus, nodesErr erro
 	}
 	for i, n := range nodes {
 		b.Nodes[i] = nodeBody{Node: n.Node, Peer: n.Peer, HTTP: n.HTTP, Unreachable: n.Unreachable, Version: n.Version,
-			Ready: n.Ready, NotReady: n.NotReady, ClockAheadUS: n.ClockAhead.Microseconds(), Groups: groupsOf(n.Groups)}
+			Ready: n.Ready, NotReady: n.NotReady, ClockAheadUS: n.ClockAhead.Microseconds(), Differs: n.Differs, Groups: groupsOf(n.Groups)}
 	}
 	if nodesErr != nil {
 		b.NodesUnknown = nodesErr.Error()
@@ -105,9 +113,14 @@ func groupsOf(list []connectors.GroupStatus) []groupBody {
 }
 
 func groupOf(g connectors.GroupStatus) groupBody {
+	var digests []digestBody
+	for _, d := range g.Digests {
+		digests = append(digests, digestBody(d))
+	}
 	return groupBody{Group: g.Group, Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged, Term: g.Term, Commit: g.Commit, Applied: g.Applied,
 		Written: g.Written, LogTime: timeText(g.LogTime), OutboxRecords: g.OutboxRecords, OutboxOldest: timeText(g.OutboxOldest),
-		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered}
+		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered,
+		Digests: digests}
 }
 
 // timeText is the time as it appears in JSON, "" when not set.

@@ -12,18 +12,23 @@ const (
 	// CodeNoValue: the record has no value and is not a deletion of reference
 	// data: its key is not type/id of a type that can be deleted.
 	CodeNoValue = "no_value"
-	// CodeContentType: the content-type header names something else than JSON.
+	// CodeContentType: the content-type header names something else than JSON
+	// and MessagePack.
 	CodeContentType = "content_type_unsupported"
 	// CodeInvalidUTF8: the value is not UTF-8, or escapes half a character.
 	CodeInvalidUTF8 = "invalid_utf8"
 	// CodeMalformedJSON: the value is not exactly one JSON value. NaN and
 	// Infinity are not JSON.
 	CodeMalformedJSON = "malformed_json"
+	// CodeMalformedMessagePack: the value is not exactly one MessagePack value,
+	// or one that JSON can't say: a member whose name is no string, NaN or
+	// Infinity.
+	CodeMalformedMessagePack = "malformed_msgpack"
 	// CodeTooDeep: values are nested deeper than [MaxDepth].
 	CodeTooDeep = "too_deep"
 	// CodeTooManyValues: more than [MaxValues] values in one record.
 	CodeTooManyValues = "too_many_values"
-	// CodeNotAnObject: the value is JSON, but not an object.
+	// CodeNotAnObject: the value is well-formed, but not an object.
 	CodeNotAnObject = "not_an_object"
 	// CodeIDMissing: no id, neither in the value nor in the headers.
 	CodeIDMissing = "id_missing"
@@ -33,7 +38,7 @@ const (
 	CodeMissingField = "missing_field"
 	// CodeDuplicateField: a field that is read stands twice in one object.
 	CodeDuplicateField = "duplicate_field"
-	// CodeWrongType: a value has another JSON type than the field.
+	// CodeWrongType: a value has another type than the field.
 	CodeWrongType = "wrong_type"
 	// CodeStringTooLong: a string is longer than [MaxStringBytes].
 	CodeStringTooLong = "string_too_long"
@@ -65,6 +70,9 @@ const (
 	CodeGTINInvalid = "gtin_invalid"
 	// CodePositionInvalid: lat beyond ±90 or lon beyond ±180, or not a number.
 	CodePositionInvalid = "position_invalid"
+	// CodeSignalInvalid: a strength in dBm that is not a decimal number or
+	// beyond ±[MaxSignal].
+	CodeSignalInvalid = "signal_invalid"
 	// CodeLinesMissing: an order, sale or return without lines.
 	CodeLinesMissing = "lines_missing"
 	// CodeTooManyLines: more than [MaxLines] lines.
@@ -79,6 +87,9 @@ const (
 	CodeLineDuplicate = "line_duplicate"
 	// CodeIdentifierInvalid: an identifier whose type is not a short word.
 	CodeIdentifierInvalid = "identifier_invalid"
+	// CodeIdentifiersMissing: fewer identifiers than the type needs, without
+	// those that identify nobody.
+	CodeIdentifiersMissing = "identifiers_missing"
 )
 
 // Limits of one record.
@@ -93,4 +104,5 @@ const (
 	MaxQuantity    = 1_000_000
 	MaxAmount      = 10_000_000_000 // units of a currency
 	MaxInteger     = 1_000_000_000  // for integers that are not quantities
+	MaxSignal      = 200            // dBm
 )

@@ -28,6 +28,16 @@ func stock(typ, quantity string) string {
 	return `{"id":"1","source":"s","type":"` + typ + `","time":"2026-11-21T09:00:00Z","sku":"a","location":"l","to":"m","quantity":` + quantity + `}`
 }
 
+// ping is a beacon's ping with a strength.
+func ping(rssi string) string {
+	return `{"id":"1","source":"s","type":"beacon.ping","time":"2026-11-21T09:00:00Z","device":"d","beacon":{"uuid":"u"},"rssi_dbm":` + rssi + `}`
+}
+
+// link is a link of identifiers.
+func link(identifiers string) string {
+	return `{"id":"1","source":"s","type":"identity.linked","time":"2026-11-21T09:00:00Z","identifiers":[` + identifiers + `]}`
+}
+
 // refused is a record that must be refused.
 type refused struct {
 	code, field, value string
@@ -41,7 +51,7 @@ func refusals(t testing.TB) []refused {
 	const line = `{"line":1,"sku":"85123A","quantity":6,"unit_price":"2.55"}`
 	return []refused{
 		{code: CodeTooLarge, value: strings.Repeat(" ", MaxRecordBytes) + "{}"},
-		{code: CodeContentType, value: placed, headers: []connectors.Header{header("content-type", "application/msgpack")}},
+		{code: CodeContentType, value: placed, headers: []connectors.Header{header("content-type", "application/octet-stream")}},
 		{code: CodeContentType, value: placed, headers: []connectors.Header{header("content-type", "application/cloudevents-batch+json")}},
 		{code: CodeInvalidUTF8, value: edit(t, "85123A", "\xff")},
 		{code: CodeInvalidUTF8, value: edit(t, "85123A", `\ud800`)},
@@ -116,6 +126,11 @@ func refusals(t testing.TB) []refused {
 		order(CodeChannelUnknown, "channel", "own_online", "phone"),
 		order(CodePositionInvalid, "destination.lat", "51.5", "90.000001"),
 		order(CodePositionInvalid, "destination.lon", "-0.12", `"west"`),
+		{code: CodeSignalInvalid, field: "rssi_dbm", value: ping(`-200.5`)},
+		{code: CodeSignalInvalid, field: "rssi_dbm", value: ping(`"loud"`)},
+		{code: CodeIdentifiersMissing, field: "identifiers", value: link(`{"type":"phone","value":"1"},{"type":"device","value":"null"}`)},
+		{code: CodeIdentifiersMissing, field: "identifiers", value: link("")},
+		{code: CodeMalformedMessagePack, value: "\x81\xa2id", headers: []connectors.Header{header("content-type", "application/msgpack")}},
 		order(CodeLinesMissing, "lines", line, ""),
 		order(CodeLinesMissing, "lines", `"lines"`, `"items"`),
 		order(CodeTooManyLines, "lines", line, "0"+strings.Repeat(",0", MaxLines)),

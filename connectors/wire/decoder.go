@@ -20,6 +20,7 @@ type Decoder struct {
 	privacy  *Pseudonymiser
 	maxBytes int       // of a record
 	scratch  sync.Pool // of *decoding
+	own      map[string]*kind
 }
 
 var _ connectors.Decoder = (*Decoder)(nil)
@@ -41,6 +42,7 @@ type decoding struct {
 	raw     *connectors.RawRecord
 	headers headers
 	doc     document
+	own     map[string]*kind
 	root    uint32 // the object with the payload, none until it is known
 	in      reader
 	event   operators.Event // the event in the making, for strings to be set in
@@ -60,6 +62,7 @@ func (d *Decoder) Decode(topic string, r *connectors.RawRecord, emit func(e oper
 		return operators.Mark{}
 	}
 	s := d.scratch.Get().(*decoding)
+	s.own = d.own
 	s.open(topic, r, d.privacy)
 	event, mark := s.decode(d.maxBytes)
 	s.close()
@@ -96,9 +99,10 @@ func (s *decoding) open(topic string, r *connectors.RawRecord, p *Pseudonymiser)
 // close lets go of the record.
 func (s *decoding) close() {
 	s.in.release()
-	s.doc.src, s.doc.code = nil, ""
-	if cap(s.doc.nodes) > maxKeptNodes || cap(s.in.buffer) > maxKeptBytes {
-		s.doc.nodes, s.in = nil, reader{}
+	clear(s.doc.numbers)
+	s.doc.begin(nil)
+	if cap(s.doc.nodes) > maxKeptNodes || cap(s.in.buffer) > maxKeptBytes || cap(s.doc.numbers) > maxKeptBytes {
+		s.doc, s.in = document{}, reader{}
 	}
 	s.topic, s.raw, s.headers, s.event = "", nil, headers{}, operators.Event{}
 }
@@ -109,9 +113,15 @@ func (s *decoding) decode(maxBytes int) (operators.Event, operators.Mark) {
 		return s.deletion(), operators.Mark{}
 	case len(s.raw.Value) > maxBytes:
 		return s.reject(CodeTooLarge), operators.Mark{}
-	case !isJSON(s.headers.contentType):
+	case isMessagePack(s.headers.contentType):
+		s.doc.unpack(s.raw.Value)
+	case isJSON(s.headers.contentType):
+		s.doc.parse(s.raw.Value)
+	default:
 		return s.reject(CodeContentType), operators.Mark{}
-	case !s.doc.parse(s.raw.Value):
+	}
+	switch {
+	case s.doc.code != "":
 		return s.reject(s.doc.code), operators.Mark{}
 	case s.doc.nodes[0].kind != kindObject:
 		return s.reject(CodeNotAnObject), operators.Mark{}
@@ -124,11 +134,15 @@ func (s *decoding) object() (operators.Event, operators.Mark) {
 	in := &s.in
 	s.root = 0
 	in.begin(nil, 0)
+	structured := isStructured(s.headers.contentType)
+	if structured && s.headers.trace == "" {
+		s.headers.traced(s.said(headerTrace, nil))
+	}
 	name := s.field("type", s.headers.typ)
 	if string(name) == markType {
 		return s.mark()
 	}
-	k := kindOf(name)
+	k := s.kindOf(name)
 	if k == nil {
 		in.fault(CodeUnknownType, "type")
 		return s.reject(in.code), operators.Mark{}
@@ -141,7 +155,7 @@ func (s *decoding) object() (operators.Event, operators.Mark) {
 	}
 	in.set(&s.event.Source, s.field("source", s.headers.source))
 	s.event.Time = s.time()
-	if isStructured(s.headers.contentType) {
+	if structured {
 		if s.root = in.object("data"); s.root == none {
 			in.fault(CodeMissingField, "data")
 		}
@@ -206,19 +220,23 @@ func (s *decoding) payload(k *kind) operators.Event {
 // offset, so that the same record always gives the same event.
 func (s *decoding) deletion() operators.Event {
 	name, rest, _ := bytes.Cut(s.raw.Key, []byte{'/'})
-	k := kindOf(name)
+	k := s.kindOf(name)
 	if k == nil || k.id == nil || !utf8.Valid(rest) {
 		return s.reject(CodeNoValue)
 	}
 	body := []byte(`{"deleted":true`)
 	for i, field := range k.id {
 		part := rest
-		if i+1 < len(k.id) { // the last ones are closed lists and hold no slash
+		if i+1 < len(k.id) { // the last ones are numbers or closed lists and hold no slash
 			cut := max(0, bytes.LastIndexByte(rest, '/'))
 			part, rest = rest[:cut], bytes.TrimPrefix(rest[cut:], []byte{'/'})
 		}
 		body = append(append(append(body, `,"`...), field...), `":`...)
-		body = appendQuoted(body, string(part))
+		if _, ok, _ := parseInteger(part); ok && numeric(field) {
+			body = append(body, part...)
+		} else {
+			body = appendQuoted(body, string(part))
+		}
 	}
 	if !s.doc.parse(append(body, '}')) {
 		return s.reject(s.doc.code)

@@ -27,8 +27,15 @@ func newDecoder(t testing.TB) *Decoder {
 	return NewDecoder(p)
 }
 
+// failer is what a test or a property has to fail with.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // decode decodes one record that must give exactly one event.
-func decode(t testing.TB, d *Decoder, r connectors.RawRecord) operators.Event {
+func decode(t failer, d *Decoder, r connectors.RawRecord) operators.Event {
 	t.Helper()
 	var events []operators.Event
 	mark := d.Decode("sales", &r, func(e operators.Event) { events = append(events, e) })
@@ -74,35 +81,7 @@ func TestDecodeOrder(t *testing.T) {
 	}
 }
 
-// header makes one.
-func header(key, value string) connectors.Header {
-	return connectors.Header{Key: key, Value: []byte(value)}
-}
-
 const counted = `{"id":"k-1","source":"wms","type":"stock.counted","time":"2026-11-21T09:00:00Z","sku":"glasses-7","location":"sanlitun","pool":"store","quantity":3,"document":"CNT-9"}`
-
-func TestDecodeEnvelopeFromHeaders(t *testing.T) {
-	d := newDecoder(t)
-	want := decode(t, d, connectors.RawRecord{Value: []byte(counted)})
-	binary := decode(t, d, connectors.RawRecord{
-		Value: []byte(`{"sku":"glasses-7","location":"sanlitun","pool":"store","quantity":3,"document":"CNT-9"}`),
-		Headers: []connectors.Header{header("ce_specversion", "1.0"), header("ce_id", "k-1"), header("ce_source", "wms"),
-			header("ce_type", "stock.counted"), header("ce_time", "2026-11-21T09:00:00Z"), header("content-type", "application/json; charset=utf-8")},
-	})
-	structured := decode(t, d, connectors.RawRecord{
-		Value:   []byte(`{"specversion":"1.0","id":"k-1","source":"wms","type":"stock.counted","time":"2026-11-21T09:00:00Z","data":{"sku":"glasses-7","location":"sanlitun","pool":"store","quantity":3,"document":"CNT-9"}}`),
-		Headers: []connectors.Header{header("content-type", "application/cloudevents+json")},
-	})
-	inside := decode(t, d, connectors.RawRecord{Value: []byte(counted), Headers: []connectors.Header{header("ce_id", "other"), header("traceparent", "nonsense")}})
-	for name, got := range map[string]operators.Event{"binary": binary, "structured": structured, "value before header": inside} {
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s mode = %+v; want %+v", name, got, want)
-		}
-	}
-	if want.Reject != nil {
-		t.Errorf("Decode(count) is refused: %+v", want.Reject)
-	}
-}
 
 func TestDecodeDeletion(t *testing.T) {
 	d := newDecoder(t)
@@ -115,6 +94,10 @@ func TestDecodeDeletion(t *testing.T) {
 		{"product/a/b \"1\"", &event.Product{SKU: "a/b \"1\"", Deleted: true}},
 		{"price/a/b/own_store", &event.Price{SKU: "a/b", Channel: "own_store", Deleted: true}},
 		{"staff/g-12", &event.Staff{Staff: "g-12", Deleted: true}},
+		{"reader/dock/a/12", &event.Reader{Reader: "dock/a", Antenna: 12, Deleted: true}},
+		{"beacon/f7826da6/1/7", &event.Beacon{Beacon: "f7826da6/1/7", Deleted: true}},
+		{"district/7", &event.District{District: "7", Deleted: true}},
+		{"campaign/k", &event.Campaign{Campaign: "k", Deleted: true}},
 	} {
 		var got operators.Event
 		d.Decode("reference", &connectors.RawRecord{Offset: 9, Key: []byte(c.key), Time: at}, func(e operators.Event) { got = e })
@@ -126,6 +109,7 @@ func TestDecodeDeletion(t *testing.T) {
 	}
 	for key, code := range map[string]string{
 		"": CodeNoValue, "order.placed/1": CodeNoValue, "location": CodeMissingField, "price/a": CodeMissingField,
+		"reader/a": CodeMissingField, "reader/a/first": CodeWrongType,
 		"price/a/web": CodeChannelUnknown, "product/\xff": CodeNoValue,
 	} {
 		if e := decode(t, d, connectors.RawRecord{Key: []byte(key), Time: at}); e.Reject == nil || e.Reject.Code != code {

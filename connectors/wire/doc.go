@@ -1,5 +1,7 @@
 // Package wire turns the bytes of records into events and outgoing records into
-// bytes. The outside form is JSON, in the shape of docs/topics.md.
+// bytes. The outside form is JSON, in the shape of docs/topics.md; records may
+// also come in as MessagePack with the same names, and either may be the payload
+// of a CloudEvent.
 //
 // [Decoder] is a pure function of a record: the same bytes give the same events
 // on every node, at any time. It checks everything that can be judged from the
@@ -13,20 +15,21 @@
 // show only the fields that field.go names, and of these only values that look
 // like codes.
 //
-// Types are decoded and encoded through their Visit methods: a new event type
-// is one line in kind.go.
+// JSON (document.go) and MessagePack (messagepack.go) are checked and cut into
+// the same nodes; from there on there is one path. Types are decoded and encoded
+// through their Visit methods: a new event type is one line in kind.go.
 //
 // How values are written:
 //
 //   - times: RFC 3339 in UTC, to the microsecond; null when not set
 //   - durations: fields ending in _us, whole microseconds as a JSON number
 //   - money and other decimals: strings with two to six places ("2.55")
-//   - lat and lon: JSON numbers without trailing zeros (51.5)
+//   - lat, lon and fields ending in _dbm: JSON numbers without trailing zeros (51.5)
 //   - hashes: lower-case hexadecimal
 //
 // How they are read: integers as JSON integers without a fraction or exponent;
 // decimals as strings or as JSON numbers, in both cases only when they have no
-// exponent and are exact in six places (lat and lon are rounded instead); null
+// exponent and are exact in six places (what is measured is rounded instead); null
 // and "" stand for a field that is not there; unknown fields are ignored; a
 // known field given twice is refused.
 //

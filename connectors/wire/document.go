@@ -16,6 +16,7 @@ const (
 	kindTrue
 	kindFalse
 	kindNull
+	kindOpaque // bytes or an extension of MessagePack: no field is read from it
 )
 
 // node is one value of a document. Positions are offsets in the source.
@@ -27,25 +28,36 @@ type node struct {
 	kind             nodeKind
 	nameEscaped      bool // the name holds backslashes
 	escaped          bool // the string holds backslashes
+	packed           bool // the number is one of MessagePack, with its code
 }
 
-// document is a checked JSON text, cut into nodes in the order of their
-// beginnings: a container is followed by what is in it. It is reused from
-// record to record and points into the source.
+// document is a checked JSON text or MessagePack value, cut into nodes in the
+// order of their beginnings: a container is followed by what is in it. It is
+// reused from record to record and points into the source.
 //
 // One pass of our own, because a general parser needs three (validity, depth,
 // fields) and says neither where nor what is wrong.
 type document struct {
-	src   []byte
-	nodes []node
-	code  string // why parsing failed
-	at    int    // where
+	src     []byte
+	nodes   []node
+	numbers []byte // texts of the packed numbers that were read
+	code    string // why parsing failed
+	at      int    // where
 }
+
+// begin starts with a new source.
+func (d *document) begin(src []byte) {
+	d.src, d.nodes, d.numbers, d.code, d.at = src, d.nodes[:0], d.numbers[:0], "", 0
+}
+
+// grow makes room for more nodes. It doubles, where append would grow by a
+// quarter, again and again.
+func (d *document) grow() { d.nodes = slices.Grow(d.nodes, len(d.nodes)+32) }
 
 // parse checks src and cuts it up. It returns false with code and at set when
 // src is not exactly one JSON value within the limits.
 func (d *document) parse(src []byte) bool {
-	d.src, d.nodes, d.code, d.at = src, d.nodes[:0], "", 0
+	d.begin(src)
 	switch {
 	case len(src) > MaxRecordBytes:
 		d.fail(CodeTooLarge, MaxRecordBytes)
@@ -97,8 +109,8 @@ func (d *document) value(i, depth int) int {
 		return d.fail(CodeTooManyValues, i)
 	}
 	self := len(d.nodes)
-	if self == cap(d.nodes) { // doubles, where append would grow by a quarter, again and again
-		d.nodes = slices.Grow(d.nodes, self+32)
+	if self == cap(d.nodes) {
+		d.grow()
 	}
 	d.nodes = append(d.nodes, node{from: uint32(i)})
 	n := node{from: uint32(i)}
@@ -252,7 +264,8 @@ func (d *document) find(object uint32, name string) (member uint32, twice bool) 
 	i := object + 1
 	for range d.nodes[object].size {
 		n := &d.nodes[i]
-		if d.named(n, name) {
+		// Most names differ in length: that is seen without a call.
+		if (n.nameTo-n.nameFrom == uint32(len(name)) || n.nameEscaped) && d.named(n, name) {
 			if member != none {
 				return member, true
 			}
@@ -273,18 +286,24 @@ func (d *document) named(n *node, name string) bool {
 		return size <= 6*len(name) && size <= len(short) &&
 			string(appendUnescaped(short[:0], d.src[n.nameFrom:n.nameTo])) == name
 	}
-	return int(n.nameTo-n.nameFrom) == len(name) && string(d.src[n.nameFrom:n.nameTo]) == name
+	return string(d.src[n.nameFrom:n.nameTo]) == name
 }
 
 func (d *document) empty(n *node) bool {
 	return n.kind == kindNull || n.kind == kindString && n.from == n.to
 }
 
-// bytes is the value's text, a string without its quotes and escapes.
+// bytes is the value's text, a string without its quotes and escapes, a number
+// as JSON writes it.
 func (d *document) bytes(n *node) []byte {
 	b := d.src[n.from:n.to]
-	if n.escaped {
+	switch {
+	case n.escaped:
 		return appendUnescaped(nil, b)
+	case n.packed:
+		from := len(d.numbers)
+		d.numbers = appendPacked(d.numbers, b)
+		return d.numbers[from:]
 	}
 	return b
 }

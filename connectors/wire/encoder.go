@@ -10,7 +10,7 @@ import (
 
 // Version is the version of this package's rules: what is refused, how
 // identifiers are normalised, how values are written. Dead letters name it.
-const Version = 1
+const Version = 2
 
 // EncoderConfig configures an [Encoder].
 type EncoderConfig struct {

@@ -41,7 +41,7 @@ const decisionJSON = `{"id":"d-0012","source":"anabranch/retail","type":"allocat
 	`"order":"536365","attempt":1,` +
 	`"lines":[{"line":1,"sku":"85123A","quantity":6,"outcome":"allocated","reason":"","parts":[{"location":"sanlitun","pool":"store","quantity":6}]}],` +
 	`"origin":{"channel":"own_online","location":"web-uk","staff":""},` +
-	`"cost":{"currency":"GBP","total":"4.20","terms":{"shipping":"3.00","handling":"1.20","split":"0.00","capacity":"0.00","opportunity":"0.00","markdown":"0.00"}},` +
+	`"cost":{"currency":"GBP","total":"4.20","terms":{"shipping":"3.00","handling":"1.20","split":"0.00","capacity":"0.00","opportunity":"0.00","markdown":"0.00","acceptance":"0.00","rules":"0.00"}},` +
 	`"because":"nearest with stock, \"no split\"","candidates":3,"policy":{"name":"allocation","version":3},` +
 	`"cause":{"topic":"retail.sales","partition":2,"offset":1234,"id":"o-536365"}}`
 
@@ -88,7 +88,7 @@ func TestEncodeDeadLetter(t *testing.T) {
 		`"origin":{"topic":"retail.sales","partition":2,"offset":7,"id":"o-536365","topic_id":"ab","source":"web-uk","index":0,"time":"2026-11-21T09:00:00.123Z"},` +
 		`"hash":"01ff","fields":{"field":"lines[0].unit_price","type":"order.placed","source":"web-uk","id":"o-536365","order":"536365","location":"web-uk",` +
 		`"channel":"own_online","currency":"GBP","lines":"1","lines[0].line":"1","lines[0].sku":"85123A","lines[0].quantity":"6","lines[0].unit_price":"-2.55"},` +
-		`"versions":{"wire":1,"program":"v0.1.0"}}`
+		`"versions":{"wire":2,"program":"v0.1.0"}}`
 	if string(got.Value) != want {
 		t.Errorf("Encode(dead letter) =\n%s\nwant\n%s", got.Value, want)
 	}

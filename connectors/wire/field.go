@@ -1,5 +1,10 @@
 package wire
 
+import (
+	"bytes"
+	"unicode"
+)
+
 // class says what may happen to a string field. It goes by the field's name,
 // which means the same in every type.
 type class uint8
@@ -21,6 +26,12 @@ const (
 	classCurrency
 	// classGTIN fields are GS1 numbers with a check digit.
 	classGTIN
+	// classQuery fields are what people type into a search: kept for counting,
+	// unless it could be the address or number of a person.
+	classQuery
+	// classURL fields are cut where their query or fragment begins, and dropped
+	// if the rest does not look like a code.
+	classURL
 	// classToken fields are identifiers whose type is the field's name.
 	classToken
 	// classIdentifiers fields are lists of typed identifiers.
@@ -34,9 +45,13 @@ func classOf(field string) class {
 	case "order", "document", "receipt", "transfer", "sku", "brand", "category",
 		"location", "pool", "to", "to_pool", "owner", "kind", "format", "region", "city",
 		"timezone", "opens", "closes", "pools", "staff", "role", "manager",
-		"name", "value", "rule", "returns_to":
+		"name", "value", "rule", "returns_to", "depletion_alerts", "effect":
 		return classCode
-	case "author", "comment":
+	case "epc", "reader", "zone", "uuid", "namespace", "instance", "beacon", "district", "districts",
+		"campaign", "brands", "locations", "purpose", "medium", "platform", "post", "case", "code",
+		"skill", "skills", "alert", "outcome":
+		return classCode
+	case "author", "comment", "when":
 		return classRemark
 	case "reason":
 		return classReason
@@ -46,9 +61,13 @@ func classOf(field string) class {
 		return classCurrency
 	case "gtin":
 		return classGTIN
-	case "payment_token":
+	case "query":
+		return classQuery
+	case "url":
+		return classURL
+	case "payment_token", "device", "session":
 		return classToken
-	case "customer", "own", "identifiers":
+	case "customer", "own", "identifiers", "referrer":
 		return classIdentifiers
 	}
 	return classUnknown
@@ -71,6 +90,7 @@ var (
 	shownFields = []string{
 		"order", "document", "receipt", "transfer", "sku", "location", "pool", "to", "to_pool",
 		"channel", "currency", "quantity", "price", "resource", "attempt", "round",
+		"epc", "reader", "antenna", "campaign", "case", "alert",
 	}
 	shownLineFields = []string{"line", "sku", "quantity", "unit_price"}
 )
@@ -80,7 +100,7 @@ const maxShownLines = 16
 // numeric says whether a shown field holds a number.
 func numeric(field string) bool {
 	switch field {
-	case "line", "quantity", "unit_price", "price", "attempt", "round":
+	case "line", "quantity", "unit_price", "price", "attempt", "round", "antenna":
 		return true
 	}
 	return false
@@ -99,6 +119,30 @@ func showText(field string, text []byte) string {
 		return Hidden
 	}
 	return string(text)
+}
+
+// maxQueryBytes bounds what is kept of a search: longer ones are told, not
+// searched for.
+const maxQueryBytes = 128
+
+// looksLikeQuery says whether a search names no person by address or number: it
+// has no @ and fewer than seven digits.
+func looksLikeQuery(text []byte) bool {
+	digits := 0
+	for _, r := range string(text) {
+		if unicode.IsDigit(r) {
+			digits++
+		}
+	}
+	return len(text) <= maxQueryBytes && digits < 7 && !bytes.ContainsAny(text, "@＠")
+}
+
+// withoutQuery cuts a URL where its query or fragment begins.
+func withoutQuery(url []byte) []byte {
+	if i := bytes.IndexAny(url, "?#"); i >= 0 {
+		return url[:i]
+	}
+	return url
 }
 
 func looksNumeric(text []byte) bool {

@@ -68,28 +68,51 @@ func collect(d *Decoder, r connectors.RawRecord) (events []operators.Event, mark
 	return events, mark
 }
 
-// readsBack writes an event without its identifiers, which would become
-// pseudonyms of pseudonyms, and reads it again.
+// readsBack writes an event and reads it again. Its identifiers, which would
+// become pseudonyms of pseudonyms, are all the same.
 func readsBack(t *testing.T, d *Decoder, e operators.Event) {
 	t.Helper()
-	switch v := e.Payload.Value.(type) {
-	case *event.OrderPlaced:
-		v.Customer, v.PaymentToken = nil, ""
-	case *event.SaleCompleted:
-		v.Customer, v.PaymentToken = nil, ""
-	case *event.Staff:
-		v.Own = nil
+	written := equated(t, &e)
+	back := d.Unmarshal("", written)
+	if back.Reject != nil {
+		t.Fatalf("reading %s back = %+v", written, back.Reject)
 	}
-	written, err := MarshalEvent(&e)
+	if again := equated(t, &back); !bytes.Equal(written, again) {
+		t.Fatalf("reading %s back = %s", written, again)
+	}
+}
+
+func equated(t *testing.T, e *operators.Event) []byte {
+	t.Helper()
+	e.Payload.Value.Visit(&equator{writer: writer{b: []byte{'{'}}})
+	written, err := MarshalEvent(e)
 	if err != nil {
 		t.Fatal(err)
 	}
-	back := d.Unmarshal("", written)
-	again, err := MarshalEvent(&back)
-	if back.Reject != nil || err != nil || !bytes.Equal(written, again) {
-		t.Fatalf("reading %s back = %s, %+v, %v", written, again, back.Reject, err)
+	return written
+}
+
+// equator is the visitor that gives all identifiers the same value.
+type equator struct {
+	writer
+	people bool
+}
+
+func (q *equator) String(name string, p *string) {
+	switch {
+	case q.people && name == "type":
+		*p = "loyalty"
+	case q.people || classOf(name) == classToken && *p != "":
+		*p = "x1"
 	}
 }
+
+func (q *equator) BeginList(name string, n int) int {
+	q.people = classOf(name) == classIdentifiers
+	return n
+}
+
+func (q *equator) EndList() { q.people = false }
 
 // FuzzIdentifier: no value given as an identifier leaves Decode, however it is
 // spelt.

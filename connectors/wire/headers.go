@@ -16,6 +16,7 @@ const (
 	headerSpecVersion = "ce_specversion"
 	headerContentType = "content-type"
 	headerTrace       = "traceparent"
+	headerEventTrace  = "ce_traceparent" // CloudEvents' extension for tracing
 )
 
 // headers is what wire reads of a record's headers.
@@ -25,7 +26,10 @@ type headers struct {
 	trace                 string
 }
 
+// read reads a record's headers. The trace of the record itself goes before
+// that of the event in it.
 func (h *headers) read(list []connectors.Header) {
+	var eventTrace []byte
 	for i := range list {
 		switch v := list[i].Value; list[i].Key {
 		case headerID:
@@ -40,11 +44,30 @@ func (h *headers) read(list []connectors.Header) {
 			media, _, _ := strings.Cut(string(v), ";")
 			h.contentType = strings.ToLower(strings.TrimSpace(media))
 		case headerTrace:
-			if isTrace(v) {
-				h.trace = string(v)
-			}
+			h.traced(v)
+		case headerEventTrace:
+			eventTrace = v
 		}
 	}
+	if h.trace == "" {
+		h.traced(eventTrace)
+	}
+}
+
+// traced keeps a traceparent if it is one.
+func (h *headers) traced(v []byte) {
+	if isTrace(v) {
+		h.trace = string(v)
+	}
+}
+
+// isMessagePack says whether a content type promises one event in MessagePack.
+func isMessagePack(contentType string) bool {
+	switch contentType {
+	case "application/msgpack", "application/x-msgpack", "application/vnd.msgpack":
+		return true
+	}
+	return false
 }
 
 // isJSON says whether a content type promises one JSON event.

@@ -155,14 +155,25 @@ func outside(t testing.TB, e operators.Event) []byte {
 func TestNothingRawLeaves(t *testing.T) {
 	d := newDecoder(t)
 	secrets := []string{"13800138000", "138 0013 8000", "secret-17850", "tok_secret", "wang.secret@example.com", "Secret Wang", "secret remark"}
-	order := `{"id":"1","source":"s","type":"TYPE","time":"2026-11-21T09:00:00Z","order":"1","receipt":"1","document":"1","channel":"social","currency":"CNY","location":"l","staff":"g-1",
+	order := `{"id":"1","source":"s","type":"TYPE","time":"2026-11-21T09:00:00Z","order":"1","receipt":"1","document":"1","channel":"social","currency":"CNY","location":"l","to":"m","staff":"g-1",
 "customer":[{"type":"loyalty","value":"secret-17850"},{"type":"phone","value":"+86 138 0013 8000"},{"type":"phone","value":"13800138000"},{"type":"email","value":"wang.secret@example.com"}],
-"own":[{"type":"card","value":"secret-17850"}],"payment_token":"tok_secret","reason":"secret remark","remark":"secret remark","name of":"Secret Wang","gift":{"note":"secret remark"},
+"own":[{"type":"card","value":"secret-17850"}],"identifiers":[{"type":"card","value":"secret-17850"},{"type":"phone","value":"13800138000"}],
+"referrer":[{"type":"email","value":"wang.secret@example.com"}],"payment_token":"tok_secret","device":"secret-17850","session":"tok_secret",
+"query":"glasses for wang.secret@example.com","url":"https://shop.example/me?name=secret-17850#tok_secret","sku":"a","quantity":QUANTITY,
+"epc":"00","reader":"r","antenna":1,"beacon":BEACON,"rssi_dbm":-1,"campaign":"k","code":"c","case":"c","medium":"text","platform":"p",
+"purpose":"marketing","granted":true,"available":true,"alert":"d-1","outcome":"bought","text":"secret remark","district":"d","name":"n","reason":"secret remark","remark":"secret remark","name of":"Secret Wang","gift":{"note":"secret remark"},
 "lines":[{"line":1,"sku":"a","quantity":QUANTITY,"unit_price":"1.00","engraving":"Secret Wang"}]}`
 	for _, k := range kinds {
+		beacon := `{"uuid":"u"}`
+		if k.name == "beacon" {
+			beacon = `"b"`
+		}
 		for _, quantity := range []string{"1", "0", `"Secret Wang"`} {
-			value := strings.NewReplacer("TYPE", k.name, "QUANTITY", quantity).Replace(order)
+			value := strings.NewReplacer("TYPE", k.name, "QUANTITY", quantity, "BEACON", beacon).Replace(order)
 			e := decode(t, d, connectors.RawRecord{Value: []byte(value)})
+			if e.Reject != nil && quantity == "1" {
+				t.Errorf("%s is refused: %+v", k.name, e.Reject)
+			}
 			got := outside(t, e)
 			for _, secret := range secrets {
 				if bytes.Contains(bytes.ToLower(got), bytes.ToLower([]byte(secret))) {
@@ -226,5 +237,38 @@ func TestReasonIsCodeOnly(t *testing.T) {
 		if e.Reject != nil || e.Payload.Value.(*event.OrderRejected).Reason != want {
 			t.Errorf("reason %q = %+v %+v; want %q", reason, e.Payload.Value, e.Reject, want)
 		}
+	}
+}
+
+// A search is kept for counting unless it could be a person's address or number,
+// and a URL without what programs hang on to it.
+func TestQueryAndURL(t *testing.T) {
+	d := newDecoder(t)
+	for _, c := range []struct{ query, url, wantQuery, wantURL string }{
+		{"red shoes 42", "https://shop.example/shoes/42", "red shoes 42", "https://shop.example/shoes/42"},
+		{"太阳镜 7", "/shoes?ref=wang#top", "太阳镜 7", "/shoes"},
+		{"wang@example.com", "/wang@example.com", "", ""},
+		{"wang＠example.com", "/wang%40example.com", "", ""},
+		{"+86 138-0013 8000", "?phone=13800138000", "", ""},
+		{"１３８００１３８０００", "#x", "", ""},
+		{strings.Repeat("a", maxQueryBytes+1), "/a b", "", ""},
+	} {
+		e := d.Unmarshal("product.searched", fmt.Appendf(nil, `{"id":"1","source":"s","time":"2026-11-21T09:00:00Z","query":%q,"url":%q}`, c.query, c.url))
+		if e.Reject != nil {
+			t.Fatalf("query %q, URL %q: %+v", c.query, c.url, e.Reject)
+		}
+		if got := e.Payload.Value.(*event.Click); got.Query != c.wantQuery || got.URL != c.wantURL {
+			t.Errorf("query %q, URL %q = %q, %q; want %q, %q", c.query, c.url, got.Query, got.URL, c.wantQuery, c.wantURL)
+		}
+	}
+}
+
+// A device is the same person's wherever it is named.
+func TestDeviceHasOnePseudonym(t *testing.T) {
+	d := newDecoder(t)
+	heard := d.Unmarshal("", []byte(ping("-60"))).Payload.Value.(*event.BeaconPing)
+	linked := d.Unmarshal("", []byte(link(`{"type":"phone","value":"13800138000"},{"type":"Device","value":" d"}`))).Payload.Value.(*event.IdentityLinked)
+	if got := linked.Identifiers[1].Value; heard.Device == "" || got != heard.Device {
+		t.Errorf("device is %q in a ping and %q in a link; want the same", heard.Device, got)
 	}
 }

@@ -24,7 +24,7 @@ func (r *reader) String(name string, p *string) {
 	if name == "" {
 		field = r.frame.name
 	}
-	switch c := classOf(field); c {
+	switch c := r.classOf(field); c {
 	case classUnknown:
 		if name == "" {
 			r.nextItem()
@@ -32,10 +32,22 @@ func (r *reader) String(name string, p *string) {
 	case classToken:
 		r.token(name, p)
 	default:
-		if b, ok := r.raw(name); ok && r.check(c, name, b) {
+		b, ok := r.raw(name)
+		if c == classURL {
+			b = withoutQuery(b)
+		}
+		if ok && r.check(c, name, b) {
 			r.set(p, b)
 		}
 	}
+}
+
+// classOf classifies a field of the kind at hand.
+func (r *reader) classOf(field string) class {
+	if r.kind != nil && slices.Contains(r.kind.codes, field) {
+		return classCode
+	}
+	return classOf(field)
 }
 
 // raw finds a field that must be a string if it is there, and returns what it
@@ -82,6 +94,10 @@ func (r *reader) check(c class, name string, b []byte) bool {
 	switch c {
 	case classReason:
 		return looksLikeCode(b, 64)
+	case classQuery:
+		return looksLikeQuery(b)
+	case classURL:
+		return looksLikeCode(b, MaxStringBytes)
 	case classChannel:
 		if !slices.Contains(event.ChannelClasses, string(b)) {
 			r.fault(CodeChannelUnknown, name)

@@ -125,16 +125,12 @@ func (r *reader) Decimal(name string, p *state.Decimal) {
 		r.fault(CodeWrongType, name)
 		return
 	}
-	degrees := isDegrees(name)
-	d, ok := parseDecimal(r.doc.bytes(n), degrees)
+	limit, code := measured(name)
+	d, ok := parseDecimal(r.doc.bytes(n), limit > 0)
 	switch {
-	case degrees:
-		limit := 180 * state.One
-		if name == "lat" {
-			limit = 90 * state.One
-		}
+	case limit > 0:
 		if !ok || d > limit || d < -limit {
-			r.fault(CodePositionInvalid, name)
+			r.fault(code, name)
 		}
 	case !ok:
 		r.fault(CodeMoneyInvalid, name)
@@ -149,8 +145,20 @@ func (r *reader) Decimal(name string, p *state.Decimal) {
 	*p = d
 }
 
-// isDegrees says whether a decimal is a coordinate.
-func isDegrees(name string) bool { return name == "lat" || name == "lon" }
+// measured says how large a decimal can be that is measured, not counted, and
+// the code for what is not so: degrees and dBm. It is rounded, has a sign, and
+// is written as a number. For other decimals the limit is 0.
+func measured(name string) (limit state.Decimal, code string) {
+	switch {
+	case name == "lat":
+		return 90 * state.One, CodePositionInvalid
+	case name == "lon":
+		return 180 * state.One, CodePositionInvalid
+	case strings.HasSuffix(name, "_dbm"):
+		return MaxSignal * state.One, CodeSignalInvalid
+	}
+	return 0, ""
+}
 
 // Nested values have no type of their own in a document and are not read.
 func (r *reader) Nested(string, state.Visitable, *[]byte) {}
@@ -216,9 +224,30 @@ func (r *reader) BeginList(name string, _ int) int {
 	if r.code == "" && people {
 		size = r.identifiers(size)
 		r.frame.people = true
+		if name == "identifiers" && size < r.kind.identifiers {
+			r.fault(CodeIdentifiersMissing, "")
+		}
 	}
 	if r.code != "" {
 		return 0
+	}
+	if r.frame.lines {
+		size = r.linesToVisit(size)
+	}
+	return size
+}
+
+// linesToVisit is how many of the lines at hand are visited: none after one with
+// too few fields, which is refused. Otherwise thousands of empty ones would cost
+// more than their bytes.
+func (r *reader) linesToVisit(size int) int {
+	i := r.frame.child
+	for k := range size {
+		n := &r.doc.nodes[i]
+		if n.kind == kindObject && n.size < uint32(len(requiredInLine)) {
+			return k + 1
+		}
+		i = n.next
 	}
 	return size
 }

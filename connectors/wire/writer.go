@@ -102,7 +102,7 @@ func (w *writer) Time(name string, p *state.Time) {
 
 func (w *writer) Decimal(name string, p *state.Decimal) {
 	w.name(name)
-	if isDegrees(name) {
+	if limit, _ := measured(name); limit > 0 {
 		w.b = appendNumber(w.b, *p)
 		return
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/zeebo/xxh3"
+
 	"anabranch.dev/engine/raftlog"
 )
 
@@ -46,6 +48,8 @@ type identity struct {
 	ClusterID string         `json:"cluster_id"` // made by the node that formed it
 	Members   []member       `json:"members"`    // in the order of ids
 	Replicas  []replicaState `json:"replicas"`   // this node's, by group
+
+	Sum string `json:"sum,omitempty"` // of all above; older builds wrote none
 }
 
 // stage is how far a node is on its way into a cluster.
@@ -83,6 +87,13 @@ const identityFormat = 2
 func (id identity) clone() identity {
 	id.Members, id.Replicas = slices.Clone(id.Members), slices.Clone(id.Replicas)
 	return id
+}
+
+// sum is the checksum of all but itself.
+func (id identity) sum() (string, error) {
+	id.Sum = ""
+	b, err := json.Marshal(id)
+	return fmt.Sprintf("%016x", xxh3.Hash(b)), err
 }
 
 // member finds a member by its id.
@@ -214,7 +225,10 @@ func (d *directory) change(fn func(id *identity) error) error {
 }
 
 // writeIdentity writes the file so that it is there as a whole or not at all.
-func writeIdentity(path string, id identity) error {
+func writeIdentity(path string, id identity) (err error) {
+	if id.Sum, err = id.sum(); err != nil {
+		return err
+	}
 	b, err := json.MarshalIndent(id, "", "  ")
 	if err != nil {
 		return err

@@ -110,7 +110,7 @@ func (o *Offline) hold() error {
 	return nil
 }
 
-// read reads the identity. It has no checksum, but only one way to be written.
+// read reads the identity, of which there is only one way to be written.
 func (o *Offline) read() (*identity, error) {
 	b, err := os.ReadFile(filepath.Join(o.Path, identityFile))
 	if err != nil {
@@ -131,6 +131,9 @@ func (o *Offline) read() (*identity, error) {
 	}
 	if !bytes.Equal(append(written, '\n'), b) {
 		return nil, errors.New("not as it was written")
+	}
+	if sum, err := id.sum(); err != nil || id.Sum != "" && id.Sum != sum {
+		return nil, errors.Join(errors.New("its checksum does not match"), err)
 	}
 	return &id, nil
 }

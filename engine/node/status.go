@@ -63,6 +63,9 @@ func (s *slot) status(ctx context.Context) (group.Status, error) {
 	}
 	one, err := g.Status(ctx)
 	one.Replica = s.replica()
+	for _, d := range g.Digests() {
+		one.Digests = append(one.Digests, connectors.DigestStatus{Index: d.Index, Digest: d.Sum.String()})
+	}
 	if g.Err() == nil && s.state().Generation != founding && !g.VotesHere() {
 		one.Role, one.Damaged = roleJoining, doing
 	}
@@ -88,7 +91,7 @@ func (n *Node) Nodes(ctx context.Context) ([]connectors.NodeStatus, error) {
 			}
 			list[i] = a.status(m)
 			if v := n.peers.of(m.ID); v.fresh() {
-				list[i].ClockAhead = v.ahead
+				list[i].ClockAhead, list[i].Differs = v.ahead, v.differs
 			}
 		})
 	}

@@ -26,6 +26,10 @@ type Config struct {
 	Dir         string   // the node's own directory
 	Key         wire.Key // of pseudonyms
 	Version     string
+	// Plan that runs. Default: the shipped one. Its types are those of Types and
+	// the shipped ones.
+	Plan  *topology.Plan
+	Types []wire.Type
 
 	// Kafka says how to reach it. Cluster, Incarnation and Delivery are filled
 	// in by Open.
@@ -73,11 +77,14 @@ type Node struct {
 
 // Open puts a node together. It does not run yet.
 func Open(cfg Config) (*Node, error) {
-	cfg = cfg.withDefaults()
-	plan, err := Plan()
-	if err != nil {
-		return nil, err
+	if cfg.Plan == nil {
+		plan, err := Plan()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Plan = plan
 	}
+	cfg = cfg.withDefaults()
 	pseudonyms, err := wire.NewPseudonymiser(wire.Privacy{Key: cfg.Key})
 	if err != nil {
 		return nil, err
@@ -88,13 +95,16 @@ func Open(cfg Config) (*Node, error) {
 	}
 	decoder := wire.NewDecoder(pseudonyms)
 	decoder.Limit(cfg.MaxRecord)
-	n := &Node{ID: cfg.ID, HTTP: cfg.HTTP, Plan: plan, Topics: cfg.Topics, Decoder: decoder, Encoder: encoder, Metrics: cfg.Metrics}
+	for _, t := range cfg.Types {
+		decoder.Add(t)
+	}
+	n := &Node{ID: cfg.ID, HTTP: cfg.HTTP, Plan: cfg.Plan, Topics: cfg.Topics, Decoder: decoder, Encoder: encoder, Metrics: cfg.Metrics}
 	n.Node, err = node.Open(node.Config{
 		ID: cfg.ID, Dir: cfg.Dir, Cluster: cfg.Cluster, Version: cfg.Version,
 		Peer: cfg.Peer, Listener: cfg.Listener, Join: cfg.Join, PeerTLS: cfg.PeerTLS, HTTP: cfg.HTTP,
 		Shards: cfg.Shards, Groups: cfg.Groups, Lateness: cfg.Lateness, MaxRequests: cfg.MaxRequests,
 		Durability: cfg.Durability, Clock: cfg.Clock, Delivery: cfg.Delivery, OnGap: cfg.OnGap, HotMemory: cfg.HotMemory, SnapshotBytes: cfg.SnapshotBytes,
-		Fingerprint: pseudonyms.Fingerprint(), Plan: plan, Topics: cfg.Topics, Codec: codec.New(), Fields: wire.Fields,
+		Fingerprint: pseudonyms.Fingerprint(), Plan: cfg.Plan, Topics: cfg.Topics, Codec: codec.New(), Fields: wire.Fields,
 		OpenStore: func(o node.StoreOptions) (group.Store, error) {
 			s, err := pebblestate.Open(pebblestate.Options{Dir: o.Dir, Tables: o.Tables, Codec: codec.New(), Log: cfg.Log, HotBytes: o.HotMemory})
 			if err != nil {
@@ -118,7 +128,7 @@ func (c Config) withDefaults() Config {
 	c.ID, c.Cluster = cmp.Or(c.ID, "n1"), cmp.Or(c.Cluster, "dev")
 	c.Peer, c.Delivery = cmp.Or(c.Peer, "127.0.0.1:0"), cmp.Or(c.Delivery, node.ExactlyOnce)
 	c.HotMemory, c.MaxRecord = cmp.Or(c.HotMemory, 64<<20), cmp.Or(c.MaxRecord, wire.MaxRecordBytes)
-	c.Topics = topicNames(c.Topics)
+	c.Topics = topicNames(c.Plan, c.Topics)
 	base := c.Kafka
 	base.Cluster, base.Delivery = c.Cluster, kafka.Delivery(c.Delivery)
 	if c.NewFetcher == nil {

@@ -18,9 +18,13 @@ func Plan() (*topology.Plan, error) { return retail.Plan() }
 // TopicNames maps the aliases of the plan's topics to Kafka's names.
 func TopicNames() map[string]string { return retail.DefaultTopics() }
 
-// topicNames are the names in force: the shipped ones unless changed.
-func topicNames(changed map[string]string) map[string]string {
-	names := TopicNames()
+// topicNames are the names in force: a plan's own name before the alias, unless
+// changed.
+func topicNames(p *topology.Plan, changed map[string]string) map[string]string {
+	names := map[string]string{}
+	for _, t := range p.Topics {
+		names[t.Alias] = p.Name + "." + t.Alias
+	}
 	maps.Copy(names, changed)
 	return names
 }
@@ -37,7 +41,7 @@ func BrokerTopics(p *topology.Plan) []embedded.Topic {
 // KafkaTopics are a plan's topics for any Kafka. One that exists may have any
 // number of partitions.
 func KafkaTopics(p *topology.Plan) []kafka.Topic {
-	names := TopicNames()
+	names := topicNames(p, nil)
 	topics := make([]kafka.Topic, len(p.Topics))
 	for i, t := range p.Topics {
 		topics[i] = kafkaTopic(t, names[t.Alias])

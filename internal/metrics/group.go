@@ -13,16 +13,18 @@ type Group struct {
 	decision, commit, apply, fsync prometheus.Observer
 	entryBytes, entryItems         prometheus.Observer
 
-	records, deadLetters *prometheus.CounterVec
-	elections            prometheus.Counter
-	faults               *prometheus.CounterVec
-	deliveries           *prometheus.CounterVec
-	label                string
+	records, outcomes *prometheus.CounterVec
+	deadLetters       *prometheus.CounterVec
+	elections         prometheus.Counter
+	faults            *prometheus.CounterVec
+	deliveries        *prometheus.CounterVec
+	label             string
 }
 
 type groupVectors struct {
 	decision, commit, apply, fsync, entryBytes, entryItems *prometheus.HistogramVec
-	records, deadLetters, elections, faults, deliveries    *prometheus.CounterVec
+	records, outcomes, deadLetters                         *prometheus.CounterVec
+	elections, faults, deliveries                          *prometheus.CounterVec
 }
 
 func (v *groupVectors) register(reg *prometheus.Registry) {
@@ -47,6 +49,7 @@ func (v *groupVectors) register(reg *prometheus.Registry) {
 	v.entryBytes = histogram("anabranch_group_entry_bytes", "Size of proposed entries.")
 	v.entryItems = histogram("anabranch_group_entry_events", "Events and commands in proposed entries.")
 	v.records = counter("anabranch_outbox_records_total", "Outgoing records by event type.", "type")
+	v.outcomes = counter("anabranch_outbox_outcomes_total", "Outgoing records that have an outcome, by type and outcome.", "type", "outcome")
 	v.deadLetters = counter("anabranch_core_dead_letters_total", "Dead letters by reason.", "code")
 	v.elections = counter("anabranch_group_elections_total", "Times this node became leader.")
 	v.faults = counter("anabranch_group_faults_total", "Faults that stopped a replica or its delivery.", "part")
@@ -60,7 +63,7 @@ func (r *Registry) Group(group int) *Group {
 		decision: v.decision.WithLabelValues(label), commit: v.commit.WithLabelValues(label),
 		apply: v.apply.WithLabelValues(label), fsync: v.fsync.WithLabelValues(label),
 		entryBytes: v.entryBytes.WithLabelValues(label), entryItems: v.entryItems.WithLabelValues(label),
-		records: v.records, deadLetters: v.deadLetters, elections: v.elections.WithLabelValues(label),
+		records: v.records, outcomes: v.outcomes, deadLetters: v.deadLetters, elections: v.elections.WithLabelValues(label),
 		faults: v.faults, deliveries: v.deliveries, label: label,
 	}
 }
@@ -85,6 +88,13 @@ func (g *Group) Proposed(bytes, events int) {
 
 // Record counts an outgoing record.
 func (g *Group) Record(eventType string) { g.records.WithLabelValues(g.label, eventType).Inc() }
+
+// Outcome counts what an outgoing record decided, "" for nothing to count.
+func (g *Group) Outcome(eventType, outcome string) {
+	if outcome != "" {
+		g.outcomes.WithLabelValues(g.label, eventType, outcome).Inc()
+	}
+}
 
 // DeadLetter counts a dead letter.
 func (g *Group) DeadLetter(code string) { g.deadLetters.WithLabelValues(g.label, code).Inc() }

@@ -220,6 +220,7 @@ func (o *Operator) applyShipment(c operators.Context, head *Head, p *Parked) err
 	}
 	u.settle(p.Document)
 	u.sendParcels(p.Document)
+	u.served()
 	sum.emit(c)
 	return nil
 }

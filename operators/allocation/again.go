@@ -1,6 +1,9 @@
 package allocation
 
-import "anabranch.dev/operators"
+import (
+	"anabranch.dev/operators"
+	"anabranch.dev/operators/event"
+)
 
 // applyRejection takes a place that can't serve the order out and looks for
 // others.
@@ -28,6 +31,7 @@ func (o *Operator) applyRejection(c operators.Context, head *Head, p *Parked) er
 		return operators.Rejectf(CodeRejectExceeds, "nothing is reserved at %s", p.Location)
 	}
 	o.rejections.Set(c, p.Location, Rejection{Attempt: head.Attempt, Reason: p.Reason})
+	o.PlaceServed.Emit(c, p.Location, &event.PlaceServed{Location: p.Location, Rejected: true})
 	u.release(reasonRejected)
 	u.shrinkParcels(reasonRejected)
 	u.publish(reasonRejected)

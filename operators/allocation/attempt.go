@@ -14,7 +14,8 @@ import (
 
 // scratch is what calls use again, one after the other.
 type scratch struct {
-	attempts [2]attempt
+	attempts [3]attempt
+	rules    [2]*policy.Rules // of the policy in force and of its shadow
 	decision decision
 	listed   [][]byte // names in a plan's facts
 	packed   []byte
@@ -31,17 +32,21 @@ type attempt struct {
 	c        operators.Context
 	head     *Head
 	policy   *event.Policy
-	skus     []skuDemand // in order of SKU
-	places   []placeInfo // in order of location
-	measured bool        // places have metres from the last load
-	late     bool        // the order's timer forces the decision
-	hope     bool        // count on what other orders hold but have not decided about
+	rules    *policy.Rules // nil: the policy has none
+	work     uint64        // spent on rules
+	skus     []skuDemand   // in order of SKU
+	places   []placeInfo   // in order of location
+	measured bool          // places have metres from the last load
+	late     bool          // the order's timer forces the decision
+	hope     bool          // count on what other orders hold but have not decided about
 
 	to event.Destination // where the metres of places lead, if there is a destination
 
 	search search
 	solve  problem
 	covers []cover
+	below  bool // some place's acceptance is below the usual
+	note   func(string, *event.Acceptance) bool
 	used   []int   // places, see usedPlaces
 	units  []int64 // by place
 }
@@ -86,12 +91,15 @@ type placeInfo struct {
 	shipping state.Decimal
 	distance state.Decimal
 	price    state.Decimal // of its capacity
+	risk     state.Decimal // what its rejections are expected to cost
 	unit     state.Decimal
 	row      *event.Location // what reference data say of it, or nil
 	capacity string          // resource key, empty when not limited
 	free     int64           // parcels left, -1 when not limited
 	why      string          // why the place is out, or ""
 	offers   int64           // units it could promise if it were not for its capacity
+	added    []RuleCost      // by rules of the policy
+	ruled    state.Decimal   // the sum of it
 }
 
 // cover is how much a place covers of what is wanted.
@@ -105,8 +113,16 @@ type cover struct {
 func (o *Operator) load(c operators.Context, head *Head, number int, hope bool) *attempt {
 	sc := operators.Scratch[scratch](c)
 	a := &sc.attempts[number]
-	a.o, a.c, a.head, a.hope, a.late = o, c, head, hope, false
 	a.policy = policy.Allocation(c, o.Policies)
+	a.rules = sc.compiled(inForce, a.policy.Allocation)
+	return a.load(o, c, head, hope)
+}
+
+// load gathers the attempt's rows under its policy.
+func (a *attempt) load(o *Operator, c operators.Context, head *Head, hope bool) *attempt {
+	sc := operators.Scratch[scratch](c)
+	a.o, a.c, a.head, a.hope, a.late = o, c, head, hope, false
+	a.orderFacts()
 	a.skus, a.covers = a.skus[:0], a.covers[:0]
 	sc.resources = o.listResources(sc.resources[:0], c, head, kindStock)
 	for _, r := range sc.resources {
@@ -168,6 +184,7 @@ func (a *attempt) describePlaces() {
 	}
 	a.measured = a.head.Destination != nil
 	a.places = a.places[:0]
+	a.findBelow()
 	for i := range a.covers {
 		p := placeInfo{location: a.covers[i].location, metres: -1}
 		if p.row = a.o.Locations.Get(a.c, p.location); p.row == nil {
@@ -222,7 +239,7 @@ func (a *attempt) findOffers() {
 				next = k // another pool
 			}
 			p := &a.places[k]
-			f := offer{place: k, at: at, why: a.objection(p, at)}
+			f := offer{place: k, at: at, why: a.objection(p, at, s)}
 			if f.why == "" {
 				p.offers += hoped(at)
 			}
@@ -253,7 +270,7 @@ func (a *attempt) problem() {
 	p.places, p.wants = p.places[:0], p.wants[:0]
 	for i := range a.places {
 		q := &a.places[i]
-		p.places = append(p.places, candidate{location: q.location, parcel: q.shipping + q.distance + q.price, unit: q.unit})
+		p.places = append(p.places, candidate{location: q.location, parcel: q.shipping + q.distance + q.price + q.risk + q.ruled, unit: q.unit})
 	}
 	for i := range a.skus {
 		s := &a.skus[i]

@@ -11,7 +11,7 @@ import (
 // of what users see: change them only on purpose.
 func (a *attempt) because(allocated, backordered, open int64) string {
 	text := a.outcome(allocated, backordered, open)
-	for _, rule := range a.rules() {
+	for _, rule := range a.keptBy() {
 		if !strings.Contains(text, rule) {
 			text += "; " + rule
 		}
@@ -165,9 +165,9 @@ func (a *attempt) shortage(s *skuDemand) string {
 	return "nothing to promise"
 }
 
-// rules names the rules that kept this order from stock it could have had, each
+// keptBy names the rules that kept this order from stock it could have had, each
 // once.
-func (a *attempt) rules() []string {
+func (a *attempt) keptBy() []string {
 	var rules []string
 	for i := range a.skus {
 		for j := range a.skus[i].offers {

@@ -22,9 +22,10 @@ const (
 //
 //	places: how many, their names
 //	plans worked out, plans pruned, units wanted, units the best fills, its cost, cost of a split
-//	of each place: metres, shipping, distance, capacity, handling, units it fills, parcels free, chosen, why it is out
+//	of each place: metres, shipping, distance, capacity, handling, acceptance, units it fills, parcels free, chosen, why it is out
 //	plans: how many, and of each: units filled, cost, places: how many, which
 //	places that are not listed but could fill something, and if any: units and cost of the last candidate
+//	rules: see explainRules
 func (a *attempt) explain(result *choice) []byte {
 	sc := operators.Scratch[scratch](a.c)
 	listed := a.list(result)
@@ -57,6 +58,7 @@ func (a *attempt) explain(result *choice) []byte {
 		f.number(last.fills)
 		f.number(int64(last.alone))
 	}
+	a.explainRules(&f, listed)
 	sc.packed = f.b
 	return bytes.Clone(f.b)
 }
@@ -85,6 +87,7 @@ func (a *attempt) explainPlace(f *facts, k int, chosen bool) {
 	f.number(int64(p.distance))
 	f.number(int64(p.price))
 	f.number(int64(p.unit))
+	f.number(int64(p.risk))
 	f.number(q.fills)
 	f.number(p.free)
 	f.number(flag(chosen))
@@ -147,11 +150,13 @@ func (a *attempt) cost() event.Cost {
 		parcels++
 		t.Shipping += p.shipping + p.distance
 		t.Capacity += p.price
+		t.Acceptance += p.risk
+		t.Rules += p.ruled
 		t.Handling += p.unit * state.Decimal(units)
 	}
 	if parcels > 1 {
 		t.Split = a.policy.Allocation.SplitPerParcel * state.Decimal(parcels-1)
 	}
-	cost.Total = t.Shipping + t.Handling + t.Split + t.Capacity + t.Opportunity - t.Markdown
+	cost.Total = t.Shipping + t.Handling + t.Split + t.Capacity + t.Acceptance + t.Rules + t.Opportunity - t.Markdown
 	return cost
 }

@@ -52,7 +52,7 @@ type PlanCost struct {
 }
 
 // PlaceTerms are a candidate's cost terms. A plan costs, for each place it uses,
-// Shipping + Distance + Capacity, plus the units it takes there × Handling, plus
+// Shipping + Distance + Capacity + Acceptance + Rules, plus the units it takes there × Handling, plus
 // Split for each place after the first.
 type PlaceTerms struct {
 	Location    string        `v:"location"`
@@ -68,7 +68,16 @@ type PlaceTerms struct {
 	Alone       state.Decimal `v:"alone"` // what that would cost
 	Free        int64         `v:"free"`  // parcels left today, -1 when not limited
 	Chosen      bool          `v:"chosen"`
-	Why         string        `v:"why"` // why it was not chosen
+	Why         string        `v:"why"`        // why it was not chosen
+	Acceptance  state.Decimal `v:"acceptance"` // per parcel: what its rejections are expected to cost
+	Rules       state.Decimal `v:"rules"`      // per parcel: the sum of what rules have added
+	Added       []RuleCost    `v:"added"`
+}
+
+// RuleCost is what a rule of the policy adds to a parcel.
+type RuleCost struct {
+	Rule string        `v:"rule"` // and why it could not be worked out, if so
+	Cost state.Decimal `v:"cost"`
 }
 
 // LineExplanation says why one line is served as it is.

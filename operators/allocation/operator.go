@@ -59,11 +59,17 @@ type Operator struct {
 	DecisionFailed operators.Out[event.AllocationDecided]
 	Released       operators.Out[event.AllocationReleased]
 	TotalsAdded    operators.Out[event.TotalsAdded]
+	Compared       operators.Out[event.ShadowCompared] // to the policy stage; key the policy's name
+
+	// To the places: how they have served.
+	PlaceServed operators.Out[event.PlaceServed] // key location
 
 	// What all orders share.
 	Locations operators.Broadcast[event.Location]
 	Products  operators.Broadcast[event.Product]
 	Policies  operators.Broadcast[event.Policy]
+	// Acceptances are of the places that are below the usual.
+	Acceptances operators.Broadcast[event.Acceptance]
 
 	heads        operators.Table[Head]
 	lines        operators.Table[Line]
@@ -89,6 +95,7 @@ func (o *Operator) Declare(d *operators.Declaration) {
 	o.Locations = operators.Reads[event.Location](d, "locations")
 	o.Products = operators.Reads[event.Product](d, "products")
 	o.Policies = operators.Reads[event.Policy](d, "policies")
+	o.Acceptances = operators.Reads[event.Acceptance](d, "acceptances")
 
 	o.Placed = operators.On(d, "order.placed", o.place)
 	o.Cancelled = operators.On(d, "order.cancelled", o.cancelled)
@@ -143,6 +150,8 @@ func (o *Operator) declareOuts(d *operators.Declaration) {
 	o.DecisionFailed = operators.Emits[event.AllocationDecided](d, "allocation.failed")
 	o.Released = operators.Emits[event.AllocationReleased](d, "allocation.released")
 	o.TotalsAdded = operators.Emits[event.TotalsAdded](d, "totals.added")
+	o.Compared = operators.Emits[event.ShadowCompared](d, "shadow.compared")
+	o.PlaceServed = operators.Emits[event.PlaceServed](d, "place.served")
 }
 
 // Keys of events, for the topology.

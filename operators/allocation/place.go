@@ -30,7 +30,7 @@ func (o *Operator) place(c operators.Context, e *event.OrderPlaced) error {
 	head := Head{
 		State: Decided, Channel: e.Channel, Location: e.Location, Staff: e.Staff,
 		Currency: e.Currency, Destination: e.Destination, PromisedBy: e.PromisedBy,
-		Backorder: e.Backorder, Placed: c.EventTime(), Lines: int64(len(e.Lines)), Request: c.Request(),
+		Known: len(e.Customer) > 0, Backorder: e.Backorder, Placed: c.EventTime(), Lines: int64(len(e.Lines)), Request: c.Request(),
 	}
 	if n := len(e.Lines); n <= maxSmallLines {
 		head.Small, head.own = &Small{Lines: make([]Line, 0, n), Demands: make([]Demand, 0, n), Resources: make([]Resource, 0, n)}, ownAll

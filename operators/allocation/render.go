@@ -28,7 +28,7 @@ func (d *Decision) render(h *Head) (row DecisionRow) {
 	for i := range row.Places {
 		t := &row.Places[i]
 		t.Split = split
-		k.place(t, &best)
+		k.place(t)
 	}
 	row.Plans = make([]PlanCost, k.count())
 	for i := range row.Plans {
@@ -41,6 +41,10 @@ func (d *Decision) render(h *Head) (row DecisionRow) {
 	if more := k.number(); more > 0 {
 		row.Bound = fmt.Sprintf("%d more places: alone each fills at most %d units, or as many at %s or more",
 			more, k.number(), state.Decimal(k.number()))
+	}
+	k.rules(row.Places)
+	for i := range row.Places {
+		row.Places[i].judge(&best)
 	}
 	return row
 }
@@ -55,16 +59,21 @@ func (k *known) reference(places []PlaceTerms) string {
 	return k.text()
 }
 
-// place reads a place's cost terms and works out why it was not chosen.
-func (k *known) place(t *PlaceTerms, best *plan) {
+// place reads a place's cost terms.
+func (k *known) place(t *PlaceTerms) {
 	t.Metres = k.number()
 	t.Shipping, t.Distance = state.Decimal(k.number()), state.Decimal(k.number())
 	t.Capacity, t.Handling = state.Decimal(k.number()), state.Decimal(k.number())
+	t.Acceptance = state.Decimal(k.number())
 	t.Fills, t.Free = k.number(), k.number()
 	t.Chosen = k.number() == 1
 	t.Why = k.text()
+}
+
+// judge works out what a place would cost alone and why it was not chosen.
+func (t *PlaceTerms) judge(best *plan) {
 	if t.Fills > 0 {
-		t.Alone = t.Shipping + t.Distance + t.Capacity + t.Handling*state.Decimal(t.Fills)
+		t.Alone = t.Shipping + t.Distance + t.Capacity + t.Acceptance + t.Rules + t.Handling*state.Decimal(t.Fills)
 	}
 	switch {
 	case t.Chosen:

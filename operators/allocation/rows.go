@@ -37,6 +37,7 @@ type Head struct {
 	Reserved    int64              `v:"reserved"`
 	Expiry      state.Time         `v:"expiry"` // when the next reservations may expire, 0 for none
 	Small       *Small             `v:"small"`  // nil: lines, demands and resources have rows of their own
+	Known       bool               `v:"known"`  // the customer has left an identifier
 
 	own ownership // what of Small this copy may write to
 }

@@ -96,6 +96,7 @@ func (o *Operator) nextRound(c operators.Context, head *Head) {
 // claim. If what is free does not suffice but what other orders hold without
 // having decided would, it queues for that.
 func (o *Operator) choose(c operators.Context, head *Head, a *attempt) {
+	first := head.Round == 0
 	head.Round++
 	head.Refused, head.Pending = 0, 0
 	result := a.choose()
@@ -107,8 +108,14 @@ func (o *Operator) choose(c operators.Context, head *Head, a *attempt) {
 		}
 	}
 	o.setPlan(c, head, a.explain(result))
-	if a.assign(result) == 0 || a.mustFail() {
+	none := a.assign(result) == 0 || a.mustFail()
+	if none {
 		a.drop()
+	}
+	if first {
+		o.compare(a)
+	}
+	if none {
 		o.decide(c, head, a)
 		return
 	}

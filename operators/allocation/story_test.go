@@ -32,7 +32,8 @@ func suite(t testing.TB) *operatortest.Suite {
 			"sell": {Type: "sale.completed", Rename: lineWords, Defaults: map[string]string{
 				"channel": "own_store", "currency": "EUR", "pool": "store"}},
 			"policy": {Type: "policy.published", Rename: map[string]string{"rule": "allocation.rule",
-				"owner": "allocation.owner", "pool": "allocation.pool", "channels": "allocation.channels"}, Defaults: map[string]string{
+				"owner": "allocation.owner", "pool": "allocation.pool", "channels": "allocation.channels",
+				"when": "allocation.when", "effect": "allocation.effect", "cost": "allocation.cost"}, Defaults: map[string]string{
 				"name":                           "allocation",
 				"allocation.shipping_per_parcel": "3",
 				"allocation.shipping_per_km":     "0.001",

@@ -24,7 +24,7 @@ func (a *attempt) inbound(s *skuDemand) int64 {
 			p.why = ""
 		}
 		at := event.Available{Location: in.Location, Pool: in.Pool, Confidence: state.One}
-		if a.objection(&p, &at) == "" {
+		if a.objection(&p, &at, s) == "" {
 			units += in.Quantity
 		}
 	}

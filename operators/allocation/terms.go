@@ -15,6 +15,7 @@ const (
 	whyCapacity   = "capacity"
 	whyConfidence = "confidence"
 	whyShort      = "short"
+	whyAcceptance = "acceptance"
 	rulePrefix    = "rule:"
 )
 
@@ -41,9 +42,12 @@ func (a *attempt) describe(p *placeInfo) {
 		p.why = whyRejected
 	} else if rule := a.ownerRule(p.owner); rule != "" {
 		p.why = rulePrefix + rule
+	} else if why := a.rulePlace(p); why != "" {
+		p.why = why
 	} else if p.free == 0 && a.head.State != Asking {
 		p.why = whyCapacity
 	}
+	a.accept(p)
 }
 
 // rejected says whether a place could not serve this order before.
@@ -89,7 +93,7 @@ func perKM(price state.Decimal, metres int64) state.Decimal {
 }
 
 // objection says why a place's pool may not serve this order, or "".
-func (a *attempt) objection(p *placeInfo, at *event.Available) string {
+func (a *attempt) objection(p *placeInfo, at *event.Available, s *skuDemand) string {
 	switch {
 	case p.why != "":
 		return p.why
@@ -102,7 +106,7 @@ func (a *attempt) objection(p *placeInfo, at *event.Available) string {
 			return rulePrefix + r.Rule
 		}
 	}
-	return ""
+	return a.ruleOffer(p, at.Pool, s)
 }
 
 // ownerRule is the rule that keeps this order from an owner's stock, or "".

@@ -64,6 +64,15 @@ func (x *PlaceTerms) Visit(v state.Visitor) {
 	v.Int("free", &x.Free)
 	v.Bool("chosen", &x.Chosen)
 	v.String("why", &x.Why)
+	v.Decimal("acceptance", &x.Acceptance)
+	v.Decimal("rules", &x.Rules)
+	state.VisitStructs(v, "added", &x.Added)
+}
+
+// Visit lists the fields of x.
+func (x *RuleCost) Visit(v state.Visitor) {
+	v.String("rule", &x.Rule)
+	v.Decimal("cost", &x.Cost)
 }
 
 // Visit lists the fields of x.
@@ -146,6 +155,7 @@ func (x *Head) Visit(v state.Visitor) {
 	v.Int("reserved", &x.Reserved)
 	v.Time("expiry", &x.Expiry)
 	state.VisitOptional(v, "small", &x.Small)
+	v.Bool("known", &x.Known)
 }
 
 // Visit lists the fields of x.

@@ -62,6 +62,8 @@ type CostTerms struct {
 	Capacity    state.Decimal `v:"capacity"`
 	Opportunity state.Decimal `v:"opportunity"` // bid prices; 0 until they are published
 	Markdown    state.Decimal `v:"markdown"`
+	Acceptance  state.Decimal `v:"acceptance"` // what the places' rejections are expected to cost
+	Rules       state.Decimal `v:"rules"`      // what rules of the policy add
 }
 
 // PolicyRef names the version of a policy that shaped a decision.
@@ -100,14 +102,33 @@ type StockLevel struct {
 	Confidence  state.Decimal `v:"confidence"`
 }
 
-// StockDiscrepancy ("stock.alert" of kind discrepancy) says that book and
-// reality differ.
+// Kinds of stock alerts.
+const (
+	AlertDiscrepancy = "discrepancy"  // book and reality differ
+	AlertOutOfStock  = "out_of_stock" // nothing to promise here, but elsewhere
+	AlertBelowSafety = "below_safety" // what is free has fallen below the safety stock
+)
+
+// StockAlert ("stock.alert") says that somebody should look at one SKU at one
+// place and pool. Which fields mean something depends on the kind.
 type StockAlert struct {
-	Kind     string `v:"kind"` // discrepancy
-	SKU      string `v:"sku"`
+	Kind        string       `v:"kind"`
+	SKU         string       `v:"sku"`
+	Location    string       `v:"location"`
+	Pool        string       `v:"pool"`
+	Expected    int64        `v:"expected"` // discrepancy: what the book said
+	Found       int64        `v:"found"`    // discrepancy: what reality said
+	Document    string       `v:"document"`
+	Here        int64        `v:"here"`         // units that are free here
+	SafetyStock int64        `v:"safety_stock"` // below safety
+	Elsewhere   int64        `v:"elsewhere"`    // out of stock: units to promise at other places and pools
+	Places      []StockThere `v:"places"`       // out of stock: those that have most, at most 16
+	Staff       string       `v:"staff"`        // who asked
+}
+
+// StockThere is a place and pool that has what another one lacks.
+type StockThere struct {
 	Location string `v:"location"`
 	Pool     string `v:"pool"`
-	Expected int64  `v:"expected"` // what the book said
-	Found    int64  `v:"found"`    // what reality said
-	Document string `v:"document"`
+	ATP      int64  `v:"atp"`
 }

@@ -1,7 +1,8 @@
 // Package event holds every event type: pure data, no logic.
 //
-// Files: order.go, sale.go and stock.go are what comes from outside;
-// reference.go the slowly changing facts; policy.go the rules; decision.go what
+// Files: order.go, sale.go, stock.go, sighting.go, click.go, identity.go,
+// interaction.go and service.go are what comes from outside; reference.go and
+// surroundings.go the slowly changing facts; policy.go the rules; decision.go what
 // goes out; hold.go what operators say to each other.
 //
 // A struct holds what is particular to its type. The envelope (id, source,

@@ -37,6 +37,9 @@ type AvailabilityAnswered struct {
 // Available is what one place of an SKU could promise. An answer names up to 512
 // places by location and pool; of more, only those with something to promise.
 //
+// SafetyStock is all that is kept back of what is free: the safety stock, and
+// what the policy takes off for lack of confidence.
+//
 // For a capacity it is one entry with an empty pool: OnHand is the limit,
 // Withheld what has left already.
 type Available struct {

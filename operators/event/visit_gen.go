@@ -5,6 +5,37 @@ package event
 import "anabranch.dev/state"
 
 // Visit lists the fields of x.
+func (x *PlaceServed) Visit(v state.Visitor) {
+	v.String("location", &x.Location)
+	v.Bool("rejected", &x.Rejected)
+}
+
+// Visit lists the fields of x.
+func (x *Acceptance) Visit(v state.Visitor) {
+	v.String("location", &x.Location)
+	v.Decimal("probability", &x.Probability)
+}
+
+// Visit lists the fields of x.
+func (x *Click) Visit(v state.Visitor) {
+	v.String("session", &x.Session)
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("sku", &x.SKU)
+	v.String("category", &x.Category)
+	v.String("brand", &x.Brand)
+	v.String("campaign", &x.Campaign)
+	v.Decimal("price", &x.Price)
+	v.String("currency", &x.Currency)
+	v.Int("quantity", &x.Quantity)
+	v.String("query", &x.Query)
+	v.Int("found", &x.Found)
+	v.Int("score", &x.Score)
+	v.String("url", &x.URL)
+}
+
+// Visit lists the fields of x.
 func (x *AllocationDecided) Visit(v state.Visitor) {
 	v.String("order", &x.Order)
 	v.Int("attempt", &x.Attempt)
@@ -55,6 +86,8 @@ func (x *CostTerms) Visit(v state.Visitor) {
 	v.Decimal("capacity", &x.Capacity)
 	v.Decimal("opportunity", &x.Opportunity)
 	v.Decimal("markdown", &x.Markdown)
+	v.Decimal("acceptance", &x.Acceptance)
+	v.Decimal("rules", &x.Rules)
 }
 
 // Visit lists the fields of x.
@@ -101,6 +134,18 @@ func (x *StockAlert) Visit(v state.Visitor) {
 	v.Int("expected", &x.Expected)
 	v.Int("found", &x.Found)
 	v.String("document", &x.Document)
+	v.Int("here", &x.Here)
+	v.Int("safety_stock", &x.SafetyStock)
+	v.Int("elsewhere", &x.Elsewhere)
+	state.VisitStructs(v, "places", &x.Places)
+	v.String("staff", &x.Staff)
+}
+
+// Visit lists the fields of x.
+func (x *StockThere) Visit(v state.Visitor) {
+	v.String("location", &x.Location)
+	v.String("pool", &x.Pool)
+	v.Int("atp", &x.ATP)
 }
 
 // Visit lists the fields of x.
@@ -244,6 +289,128 @@ func (x *TotalsAdded) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *IdentityLinked) Visit(v state.Visitor) {
+	state.VisitStructs(v, "identifiers", &x.Identifiers)
+	v.Bool("authenticated", &x.Authenticated)
+	v.String("rule", &x.Rule)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *IdentitySplit) Visit(v state.Visitor) {
+	state.VisitStructs(v, "identifiers", &x.Identifiers)
+	v.String("rule", &x.Rule)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *ConsentChanged) Visit(v state.Visitor) {
+	state.VisitStructs(v, "identifiers", &x.Identifiers)
+	v.String("purpose", &x.Purpose)
+	v.String("medium", &x.Medium)
+	v.String("brand", &x.Brand)
+	v.Bool("granted", &x.Granted)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *SubjectErased) Visit(v state.Visitor) {
+	state.VisitStructs(v, "identifiers", &x.Identifiers)
+	v.String("document", &x.Document)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *StaffAssisted) Visit(v state.Visitor) {
+	v.String("staff", &x.Staff)
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("sku", &x.SKU)
+	v.String("kind", &x.Kind)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *CodeScanned) Visit(v state.Visitor) {
+	v.String("code", &x.Code)
+	state.VisitStructs(v, "customer", &x.Customer)
+	state.VisitStructs(v, "referrer", &x.Referrer)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("zone", &x.Zone)
+	v.String("staff", &x.Staff)
+	v.String("campaign", &x.Campaign)
+	v.String("sku", &x.SKU)
+}
+
+// Visit lists the fields of x.
+func (x *AdShown) Visit(v state.Visitor) {
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("channel", &x.Channel)
+	v.String("medium", &x.Medium)
+	v.String("platform", &x.Platform)
+	v.String("campaign", &x.Campaign)
+	v.String("brand", &x.Brand)
+	v.String("sku", &x.SKU)
+	v.String("location", &x.Location)
+	v.Bool("clicked", &x.Clicked)
+}
+
+// Visit lists the fields of x.
+func (x *FeedbackGiven) Visit(v state.Visitor) {
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("region", &x.Region)
+	v.String("staff", &x.Staff)
+	v.String("order", &x.Order)
+	v.String("sku", &x.SKU)
+	v.String("kind", &x.Kind)
+	v.String("reason", &x.Reason)
+	v.Int("score", &x.Score)
+}
+
+// Visit lists the fields of x.
+func (x *CouponClaimed) Visit(v state.Visitor) {
+	v.String("campaign", &x.Campaign)
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("district", &x.District)
+}
+
+// Visit lists the fields of x.
+func (x *CouponRedeemed) Visit(v state.Visitor) {
+	v.String("code", &x.Code)
+	v.String("campaign", &x.Campaign)
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("staff", &x.Staff)
+	v.String("order", &x.Order)
+	v.String("receipt", &x.Receipt)
+}
+
+// Visit lists the fields of x.
+func (x *AlertAcknowledged) Visit(v state.Visitor) {
+	v.String("alert", &x.Alert)
+	v.String("staff", &x.Staff)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *AlertOutcome) Visit(v state.Visitor) {
+	v.String("alert", &x.Alert)
+	v.String("staff", &x.Staff)
+	v.String("outcome", &x.Outcome)
+	v.String("order", &x.Order)
+	v.String("receipt", &x.Receipt)
+	v.String("sku", &x.SKU)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
 func (x *Identifier) Visit(v state.Visitor) {
 	v.String("type", &x.Type)
 	v.String("value", &x.Value)
@@ -322,6 +489,7 @@ func (x *PolicyPublished) Visit(v state.Visitor) {
 	v.String("author", &x.Author)
 	v.String("comment", &x.Comment)
 	state.VisitOptional(v, "allocation", &x.Allocation)
+	v.Bool("shadow", &x.Shadow)
 }
 
 // Visit lists the fields of x.
@@ -332,6 +500,7 @@ func (x *Policy) Visit(v state.Visitor) {
 	v.String("author", &x.Author)
 	v.String("comment", &x.Comment)
 	state.VisitOptional(v, "allocation", &x.Allocation)
+	v.Bool("shadow", &x.Shadow)
 }
 
 // Visit lists the fields of x.
@@ -350,6 +519,19 @@ func (x *AllocationPolicy) Visit(v state.Visitor) {
 	v.Decimal("confidence_floor", &x.ConfidenceFloor)
 	state.VisitStructs(v, "pools", &x.Pools)
 	state.VisitStructs(v, "franchises", &x.Franchises)
+	v.Decimal("confidence_weight", &x.ConfidenceWeight)
+	v.Decimal("rejection_cost", &x.RejectionCost)
+	v.Decimal("acceptance_floor", &x.AcceptanceFloor)
+	v.String("depletion_alerts", &x.DepletionAlerts)
+	state.VisitStructs(v, "rules", &x.Rules)
+}
+
+// Visit lists the fields of x.
+func (x *AllocationRule) Visit(v state.Visitor) {
+	v.String("rule", &x.Rule)
+	v.String("when", &x.When)
+	v.String("effect", &x.Effect)
+	v.Decimal("cost", &x.Cost)
 }
 
 // Visit lists the fields of x.
@@ -444,6 +626,122 @@ func (x *SaleCompleted) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *ServiceContacted) Visit(v state.Visitor) {
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("medium", &x.Medium)
+	v.String("kind", &x.Kind)
+	v.String("case", &x.Case)
+	v.String("order", &x.Order)
+	v.String("sku", &x.SKU)
+	v.String("channel", &x.Channel)
+	v.String("location", &x.Location)
+	v.String("skill", &x.Skill)
+	v.Bool("person", &x.Person)
+}
+
+// Visit lists the fields of x.
+func (x *ServiceResolved) Visit(v state.Visitor) {
+	v.String("case", &x.Case)
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("staff", &x.Staff)
+	v.String("order", &x.Order)
+	v.String("outcome", &x.Outcome)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *AgentStatus) Visit(v state.Visitor) {
+	v.String("staff", &x.Staff)
+	v.Bool("available", &x.Available)
+	v.Bool("suspended", &x.Suspended)
+	v.Int("capacity", &x.Capacity)
+	state.VisitStrings(v, "skills", &x.Skills)
+	v.String("reason", &x.Reason)
+}
+
+// Visit lists the fields of x.
+func (x *SocialPosted) Visit(v state.Visitor) {
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("platform", &x.Platform)
+	v.String("post", &x.Post)
+	v.String("kind", &x.Kind)
+	v.String("reason", &x.Reason)
+	v.String("brand", &x.Brand)
+	v.String("sku", &x.SKU)
+	v.String("order", &x.Order)
+	v.String("location", &x.Location)
+}
+
+// Visit lists the fields of x.
+func (x *SocialFollowed) Visit(v state.Visitor) {
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("platform", &x.Platform)
+	v.String("brand", &x.Brand)
+	v.Bool("ended", &x.Ended)
+}
+
+// Visit lists the fields of x.
+func (x *SocialShared) Visit(v state.Visitor) {
+	state.VisitStructs(v, "customer", &x.Customer)
+	v.String("platform", &x.Platform)
+	v.String("post", &x.Post)
+	v.String("brand", &x.Brand)
+	v.String("sku", &x.SKU)
+	v.String("campaign", &x.Campaign)
+	v.String("url", &x.URL)
+}
+
+// Visit lists the fields of x.
+func (x *ShadowCompared) Visit(v state.Visitor) {
+	v.String("name", &x.Name)
+	v.String("order", &x.Order)
+	v.Int("attempt", &x.Attempt)
+	v.Time("time", &x.Time)
+	v.Int("version", &x.Version)
+	v.Int("shadow", &x.Shadow)
+	v.Bool("same", &x.Same)
+	v.Int("wanted", &x.Wanted)
+	state.VisitStruct(v, "chosen", &x.Chosen)
+	state.VisitStruct(v, "instead", &x.Instead)
+}
+
+// Visit lists the fields of x.
+func (x *Choice) Visit(v state.Visitor) {
+	v.Int("filled", &x.Filled)
+	v.Decimal("cost", &x.Cost)
+	state.VisitStrings(v, "from", &x.From)
+	state.VisitStrings(v, "rules", &x.Rules)
+}
+
+// Visit lists the fields of x.
+func (x *TagRead) Visit(v state.Visitor) {
+	v.String("epc", &x.EPC)
+	v.String("reader", &x.Reader)
+	v.Int("antenna", &x.Antenna)
+	v.Decimal("rssi_dbm", &x.RSSI)
+	v.Time("first_seen", &x.FirstSeen)
+	v.Time("last_seen", &x.LastSeen)
+	v.Int("count", &x.Count)
+}
+
+// Visit lists the fields of x.
+func (x *BeaconPing) Visit(v state.Visitor) {
+	v.String("device", &x.Device)
+	state.VisitStruct(v, "beacon", &x.Beacon)
+	v.Decimal("rssi_dbm", &x.RSSI)
+	v.Decimal("tx_power_dbm", &x.TxPower)
+}
+
+// Visit lists the fields of x.
+func (x *BeaconSignal) Visit(v state.Visitor) {
+	v.String("uuid", &x.UUID)
+	v.Int("major", &x.Major)
+	v.Int("minor", &x.Minor)
+	v.String("namespace", &x.Namespace)
+	v.String("instance", &x.Instance)
+}
+
+// Visit lists the fields of x.
 func (x *StockCounted) Visit(v state.Visitor) {
 	v.String("sku", &x.SKU)
 	v.String("location", &x.Location)
@@ -500,4 +798,60 @@ func (x *StockReleased) Visit(v state.Visitor) {
 	v.String("pool", &x.Pool)
 	v.Int("quantity", &x.Quantity)
 	v.String("document", &x.Document)
+}
+
+// Visit lists the fields of x.
+func (x *StockAsked) Visit(v state.Visitor) {
+	v.String("sku", &x.SKU)
+	v.String("location", &x.Location)
+	v.String("pool", &x.Pool)
+	v.Int("quantity", &x.Quantity)
+	v.String("channel", &x.Channel)
+	v.String("staff", &x.Staff)
+	state.VisitStructs(v, "customer", &x.Customer)
+}
+
+// Visit lists the fields of x.
+func (x *Reader) Visit(v state.Visitor) {
+	v.String("reader", &x.Reader)
+	v.Int("antenna", &x.Antenna)
+	v.String("location", &x.Location)
+	v.String("zone", &x.Zone)
+	v.String("role", &x.Role)
+	v.Bool("deleted", &x.Deleted)
+}
+
+// Visit lists the fields of x.
+func (x *Beacon) Visit(v state.Visitor) {
+	v.String("beacon", &x.Beacon)
+	v.String("location", &x.Location)
+	v.String("zone", &x.Zone)
+	v.String("district", &x.District)
+	v.Bool("deleted", &x.Deleted)
+}
+
+// Visit lists the fields of x.
+func (x *District) Visit(v state.Visitor) {
+	v.String("district", &x.District)
+	v.String("name", &x.Name)
+	v.String("region", &x.Region)
+	v.String("city", &x.City)
+	v.Decimal("lat", &x.Lat)
+	v.Decimal("lon", &x.Lon)
+	v.Int("radius_m", &x.Radius)
+	v.Bool("deleted", &x.Deleted)
+}
+
+// Visit lists the fields of x.
+func (x *Campaign) Visit(v state.Visitor) {
+	v.String("campaign", &x.Campaign)
+	v.String("name", &x.Name)
+	state.VisitStrings(v, "brands", &x.Brands)
+	state.VisitStrings(v, "locations", &x.Locations)
+	state.VisitStrings(v, "districts", &x.Districts)
+	v.Time("from", &x.From)
+	v.Time("until", &x.Until)
+	v.Int("budget", &x.Budget)
+	v.Int("per_person", &x.PerPerson)
+	v.Bool("deleted", &x.Deleted)
 }

@@ -34,7 +34,7 @@ func (s *sheet) available() []event.Available {
 	all := make([]event.Available, len(rows))
 	for i, row := range rows {
 		all[i] = event.Available{Location: row.Location, Pool: row.Pool, OnHand: row.OnHand,
-			Reserved: row.Marks.Reserved, Withheld: row.Withheld, SafetyStock: s.rules.safety,
+			Reserved: row.Marks.Reserved, Withheld: row.Withheld, SafetyStock: s.rules.keptBack(row),
 			ATP: s.rules.atp(row), Confidence: row.Confidence(), Undecided: row.Marks.Undecided}
 	}
 	if len(all) <= MaxPlaces {

@@ -113,6 +113,6 @@ func (s *sheet) explained(sh *shelf) {
 }
 
 func (s *sheet) alert(sh *shelf, expected, found int64, document string) {
-	s.o.Alert.Emit(s.c, RecordKey(s.c.Key(), sh.at), &event.StockAlert{Kind: "discrepancy", SKU: s.c.Key(),
+	s.o.Alert.Emit(s.c, RecordKey(s.c.Key(), sh.at), &event.StockAlert{Kind: event.AlertDiscrepancy, SKU: s.c.Key(),
 		Location: sh.at.Location, Pool: sh.at.Pool, Expected: expected, Found: found, Document: document})
 }

@@ -16,6 +16,7 @@ type Operator struct {
 	Withheld    operators.In[event.StockWithheld]
 	Released    operators.In[event.StockReleased]
 	Moved       operators.In[event.GoodsMoved]
+	AskedFor    operators.In[event.StockAsked]
 
 	Asked          operators.In[event.AvailabilityAsked]
 	HoldAsked      operators.In[event.HoldAsked]
@@ -34,6 +35,8 @@ type Operator struct {
 	Locations operators.Broadcast[event.Location]
 	Products  operators.Broadcast[event.Product]
 	Policies  operators.Broadcast[event.Policy]
+	// Acceptances are of the places that are below the usual.
+	Acceptances operators.Broadcast[event.Acceptance]
 
 	Stock  operators.Query[StockQuestion, StockAnswer]
 	Ledger operators.Query[LedgerQuestion, LedgerAnswer]
@@ -49,6 +52,10 @@ type Operator struct {
 	turns     operators.Table[Turn]      // by number
 	woken     operators.Table[Woken]     // by order and line
 	backlog   operators.Table[Backlog]   // one row
+
+	conditions operators.Table[Condition] // by kind, location and pool: what an alert told of
+	askers     operators.Table[Asker]     // by day and customer
+	unmet      operators.Table[Unmet]     // by day and location
 
 	again     operators.Timer // id: shelf whose waiting claims or shortfall one call could not finish
 	supply    operators.Timer // goes on with backorders
@@ -73,6 +80,11 @@ const (
 	MaxBackorders = 1 << 20
 	// WokenKept is how long a backorder that was told of supply keeps its turn.
 	WokenKept = state.Day
+	// ConditionKept is for how long a condition that nobody ended is not told
+	// again.
+	ConditionKept = 31 * state.Day
+	// UnmetKept is how long unmet demand is known, by day.
+	UnmetKept = 92 * state.Day
 	// MaxQuantity is the largest quantity of one event.
 	MaxQuantity = hold.MaxQuantity
 	// clockSlack is how far event time may run ahead of log time.
@@ -97,6 +109,7 @@ func (o *Operator) Declare(d *operators.Declaration) {
 	o.Withheld = operators.On(d, "stock.withheld", o.withheld)
 	o.Released = operators.On(d, "stock.released", o.released)
 	o.Moved = operators.On(d, "goods.moved", o.moved)
+	o.AskedFor = operators.On(d, "stock.asked", o.askedFor)
 
 	o.Asked = operators.OnRequest(d, "availability.asked", o.asked, o.Answered, hold.RefuseAvailability)
 	o.HoldAsked = operators.OnRequest(d, "hold.asked", o.holdAsked, o.HoldAnswered, hold.RefuseHold)
@@ -108,6 +121,7 @@ func (o *Operator) Declare(d *operators.Declaration) {
 	o.Locations = operators.Reads[event.Location](d, "locations")
 	o.Products = operators.Reads[event.Product](d, "products")
 	o.Policies = operators.Reads[event.Policy](d, "policies")
+	o.Acceptances = operators.Reads[event.Acceptance](d, "acceptances")
 
 	o.again = operators.OnTimer(d, "again", operators.LogClock, o.catchUp)
 	o.supply = operators.OnTimer(d, "supply", operators.LogClock, o.serveBacklog)
@@ -129,4 +143,7 @@ func (o *Operator) declareTables(d *operators.Declaration) {
 	o.turns = operators.Keeps[Turn](d, "backorder_turns", operators.MaxRows(MaxBackorders))
 	o.woken = operators.Keeps[Woken](d, "woken_backorders", operators.Lifetime(WokenKept))
 	o.backlog = operators.Keeps[Backlog](d, "backlog", operators.MaxRows(1))
+	o.conditions = operators.Keeps[Condition](d, "conditions", operators.Lifetime(ConditionKept))
+	o.askers = operators.Keeps[Asker](d, "askers", operators.Lifetime(DocumentsKept))
+	o.unmet = operators.Keeps[Unmet](d, "unmet_demand", operators.Lifetime(UnmetKept))
 }

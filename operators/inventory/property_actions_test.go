@@ -61,6 +61,9 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"backorder": func(*rapid.T) {
 			m.send("backorder.asked", &event.BackorderAsked{Order: fmt.Sprintf("w%d", m.int("order", 1, 5)), SKU: sku, Line: 1, Quantity: m.int("quantity", 0, 3)})
 		},
+		"wish": func(*rapid.T) {
+			m.send("stock.asked", &event.StockAsked{SKU: sku, Location: m.location(), Quantity: m.int("quantity", 0, 3)})
+		},
 		"hold":    func(*rapid.T) { m.hold() },
 		"decide":  func(*rapid.T) { m.decide() },
 		"release": func(*rapid.T) { m.release() },

@@ -138,11 +138,29 @@ func (m *machine) effects(effects *operatortest.Effects) (refused bool) {
 					m.t.Fatalf("order %s was granted more than %s can promise: %+v", e.Order, p.Location, at)
 				}
 			}
+		case *event.StockAlert:
+			m.alert(e, places)
 		case *event.ShortfallFound:
 			m.take(e.Order, e.Parts)
 		}
 	}
 	return refused
+}
+
+// alert checks that what is said to be elsewhere is there. No other event came in
+// between.
+func (m *machine) alert(e *event.StockAlert, places map[string]inventory.StockPlace) {
+	if e.Kind != event.AlertOutOfStock {
+		return
+	}
+	if places[e.Location].ATP > 0 || e.Elsewhere == 0 {
+		m.t.Fatalf("%+v, but the place has %+v", e, places[e.Location])
+	}
+	for _, p := range e.Places {
+		if places[p.Location].ATP != p.ATP {
+			m.t.Fatalf("%+v, but there is %+v", e, places[p.Location])
+		}
+	}
 }
 
 // take lowers what is held by parts, as far as it is.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"anabranch.dev/operators"
+	"anabranch.dev/operators/acceptance"
 	"anabranch.dev/operators/event"
 	"anabranch.dev/operators/geo"
 	"anabranch.dev/operators/hold"
@@ -29,6 +30,7 @@ type StockAnswer struct {
 	SKU     string          `v:"sku"`
 	Places  []StockPlace    `v:"places"`
 	Inbound []event.Inbound `v:"inbound"`
+	Unmet   []Unmet         `v:"unmet"` // asked for in vain, the latest day first; at most [MaxUnmet]
 }
 
 // StockPlace is the stock at one location and pool.
@@ -45,6 +47,7 @@ type StockPlace struct {
 	Counted     state.Time    `v:"counted"`    // event time of the last count
 	Described   bool          `v:"described"`  // reference data know the location
 	Distance    int64         `v:"distance_m"` // metres; -1 if not asked or not known
+	Acceptance  state.Decimal `v:"acceptance"` // how likely the location serves an order
 }
 
 // LedgerQuestion ("ledger") asks for an SKU's accounts and holds.
@@ -63,12 +66,15 @@ type LedgerAnswer struct {
 }
 
 func (o *Operator) answerStock(r operators.Reader, q *StockQuestion) (*StockAnswer, error) {
-	a := &StockAnswer{SKU: r.Key(), Inbound: o.comingIn(r)}
+	a := &StockAnswer{SKU: r.Key(), Inbound: o.comingIn(r), Unmet: o.listUnmet(r)}
 	rules := o.rules(r)
 	o.shelves.Scan(r, "", func(_ string, s *Shelf) bool {
 		p := StockPlace{Location: s.Location, Pool: s.Pool, OnHand: s.OnHand, Reserved: s.Marks.Reserved,
 			Withheld: s.Withheld, InTransit: s.InTransit, SafetyStock: rules.safety, ATP: rules.atp(s),
-			Confidence: s.Confidence(), Counted: s.Counted, Distance: -1}
+			Confidence: s.Confidence(), Counted: s.Counted, Distance: -1, Acceptance: acceptance.Usual}
+		if at := o.Acceptances.Get(r, s.Location); at != nil {
+			p.Acceptance = at.Probability
+		}
 		if l := o.location(r, s.Location); l != nil {
 			p.Described = true
 			if q.Near != nil && (l.Lat != 0 || l.Lon != 0) {
@@ -78,7 +84,7 @@ func (o *Operator) answerStock(r operators.Reader, q *StockQuestion) (*StockAnsw
 		a.Places = append(a.Places, p)
 		return true
 	})
-	if len(a.Places) == 0 {
+	if len(a.Places) == 0 && len(a.Unmet) == 0 {
 		return nil, nil
 	}
 	if q.Near != nil {
@@ -88,6 +94,21 @@ func (o *Operator) answerStock(r operators.Reader, q *StockQuestion) (*StockAnsw
 		})
 	}
 	return a, nil
+}
+
+// MaxUnmet is how many days and locations of unmet demand an answer lists.
+const MaxUnmet = 100
+
+func (o *Operator) listUnmet(r operators.Reader) (list []Unmet) {
+	if o.unmet.Count(r) == 0 {
+		return nil
+	}
+	o.unmet.Scan(r, "", func(_ string, u *Unmet) bool {
+		list = append(list, *u)
+		return true
+	})
+	slices.SortStableFunc(list, func(x, y Unmet) int { return cmp.Compare(y.Day, x.Day) })
+	return list[:min(len(list), MaxUnmet)]
 }
 
 func (o *Operator) answerLedger(r operators.Reader, q *LedgerQuestion) (*LedgerAnswer, error) {

@@ -112,3 +112,26 @@ type Backlog struct {
 	Served uint64     `v:"served"` // told of the present supply up to this number
 	Retry  state.Time `v:"retry"`  // when the queue is looked at again
 }
+
+// Condition is what an alert has told of and has not ended yet.
+type Condition struct {
+	Since state.Time `v:"since"` // log time
+}
+
+// Asker is a customer who asked for the SKU on a day and could not have it.
+// Asking again on that day is the same wish: the earliest counts, at the first
+// location by name if two are equally early.
+type Asker struct {
+	Location string     `v:"location"`
+	Time     state.Time `v:"time"` // event time
+	Units    int64      `v:"units"`
+}
+
+// Unmet is the unmet demand of one day at one location.
+type Unmet struct {
+	Location  string `v:"location"`
+	Day       string `v:"day"`       // the location's calendar day, as 2026-11-20
+	Customers int64  `v:"customers"` // known ones, each once
+	Anonymous int64  `v:"anonymous"` // times that nobody known asked
+	Units     int64  `v:"units"`
+}

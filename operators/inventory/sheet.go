@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"anabranch.dev/operators"
+	"anabranch.dev/operators/calendar"
 	"anabranch.dev/operators/event"
 	"anabranch.dev/operators/hold"
 	"anabranch.dev/operators/policy"
@@ -22,6 +23,8 @@ type sheet struct {
 	shelves  []*shelf
 	replan   bool // what became free in this call is not supply
 
+	zones calendar.Zones
+
 	rows []*Shelf // of all shelves, while they are looked at
 	list func(row string, value *Shelf) bool
 }
@@ -39,14 +42,17 @@ type shelf struct {
 
 // rules are what policy and product say about an SKU.
 type rules struct {
-	safety  int64
-	floor   state.Decimal
-	inspect bool
+	safety   int64
+	floor    state.Decimal
+	weight   state.Decimal // how much of the doubt is taken off
+	inspect  bool
+	depleted string // which places tell of running out unasked
 }
 
 func (o *Operator) rules(r operators.Reader) rules {
 	p := policy.Allocation(r, o.Policies).Allocation
-	rs := rules{safety: p.SafetyStock, floor: p.ConfidenceFloor, inspect: p.ReturnsTo == policy.ReturnsToInspection}
+	rs := rules{safety: p.SafetyStock, floor: p.ConfidenceFloor, weight: p.ConfidenceWeight,
+		inspect: p.ReturnsTo == policy.ReturnsToInspection, depleted: p.DepletionAlerts}
 	if p := o.Products.Get(r, r.Key()); p != nil && !p.Deleted && p.SafetyStock > 0 {
 		rs.safety = p.SafetyStock
 	}
@@ -58,7 +64,26 @@ func (rs rules) limit(s *Shelf) int64 {
 	if s.Confidence() < rs.floor {
 		return 0
 	}
-	return max(0, s.OnHand-s.Withheld-rs.safety)
+	units := max(0, s.OnHand-s.Withheld-rs.safety)
+	if rs.weight > 0 && s.Doubt > 0 {
+		units -= rs.doubted(units, s.Doubt)
+	}
+	return units
+}
+
+// doubted is how many of so many units are better not promised, rounded up.
+func (rs rules) doubted(units int64, doubt state.Decimal) int64 {
+	share := int64(rs.weight * doubt / state.One)
+	whole, rest := units/int64(state.One), units%int64(state.One)
+	return whole*share + (rest*share+int64(state.One)-1)/int64(state.One)
+}
+
+// keptBack is what of a shelf's free units is not promised for safety or doubt.
+func (rs rules) keptBack(s *Shelf) int64 {
+	if rs.weight == 0 || s.Doubt == 0 {
+		return rs.safety
+	}
+	return rs.safety + rs.doubted(max(0, s.OnHand-s.Withheld-rs.safety), s.Doubt)
 }
 
 // atp is how many units of a shelf can still be promised.
@@ -181,6 +206,7 @@ func (s *sheet) close() error {
 	s.reclaim()
 	s.wake()
 	s.check()
+	s.watch()
 	if s.accounts != s.before {
 		s.o.accounts.Set(s.c, "", s.accounts)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	"anabranch.dev/operators/acceptance"
 	"anabranch.dev/operators/event"
 	"anabranch.dev/operators/inventory"
 	"anabranch.dev/operators/operatortest"
@@ -29,6 +30,10 @@ func plan(t testing.TB) *topology.Plan {
 	topology.Broadcast(b, ref.Locations, inv.Locations)
 	topology.Broadcast(b, ref.Products, inv.Products)
 	topology.Broadcast(b, pol.Policies, inv.Policies)
+	topology.Source(b, "orders", pol.Compared, func(e *event.ShadowCompared) string { return e.Name })
+	acc := topology.Add(b, "acceptance", &acceptance.Operator{})
+	topology.Source(b, "orders", acc.Served, func(e *event.PlaceServed) string { return e.Location })
+	topology.Broadcast(b, acc.Acceptances, inv.Acceptances)
 
 	topology.Source(b, "stock", inv.Counted, func(e *event.StockCounted) string { return e.SKU })
 	topology.Source(b, "stock", inv.Received, func(e *event.StockReceived) string { return e.SKU })
@@ -37,6 +42,7 @@ func plan(t testing.TB) *topology.Plan {
 	topology.Source(b, "stock", inv.Withheld, func(e *event.StockWithheld) string { return e.SKU })
 	topology.Source(b, "stock", inv.Released, func(e *event.StockReleased) string { return e.SKU })
 	topology.Source(b, "stock", inv.Moved, func(e *event.GoodsMoved) string { return e.SKU })
+	topology.Source(b, "interactions", inv.AskedFor, func(e *event.StockAsked) string { return e.SKU })
 	topology.Source(b, "orders", inv.Asked, func(e *event.AvailabilityAsked) string { return e.Resource })
 	topology.Source(b, "orders", inv.HoldAsked, func(e *event.HoldAsked) string { return e.Resource })
 	topology.Source(b, "orders", inv.HoldDecided, func(e *event.HoldDecided) string { return e.Resource })
@@ -77,6 +83,8 @@ func verbs() map[string]operatortest.Verb {
 		"sell":       {Type: "goods.moved", Defaults: sku("kind", "sale", "quantity", "1", "line", "1")},
 		"return":     {Type: "goods.moved", Defaults: sku("kind", "return", "quantity", "1", "line", "1")},
 		"move":       {Type: "goods.moved", Defaults: sku("quantity", "1", "line", "1")},
+		"wish":       {Type: "stock.asked", Defaults: sku()},
+		"served":     {Type: "place.served"},
 		"ask":        {Type: "availability.asked", Defaults: resource},
 		"hold":       {Type: "hold.asked", Defaults: resource},
 		"decide":     {Type: "hold.decided", Defaults: resource},
@@ -97,7 +105,7 @@ func TestStories(t *testing.T) {
 			"stock.level":           {"location", "pool", "on_hand=", "reserved", "withheld", "in_transit", "safety_stock", "atp=", "confidence"},
 			"hold.answered":         {"order", "attempt", "round", "granted", "reason", "places.location", "places.atp="},
 			"availability.answered": {"order", "fault", "places", "inbound"},
-			"stock.alert":           {"kind", "location", "expected=", "found=", "document"},
+			"stock.alert":           {"kind", "location", "expected", "found", "document", "here", "safety_stock", "elsewhere", "places", "staff"},
 			"shortfall.found":       {"order", "attempt", "parts"},
 			"backorder.ready":       {"order", "line"},
 		}})

@@ -20,6 +20,7 @@ func (x *StockAnswer) Visit(v state.Visitor) {
 	v.String("sku", &x.SKU)
 	state.VisitStructs(v, "places", &x.Places)
 	state.VisitStructs(v, "inbound", &x.Inbound)
+	state.VisitStructs(v, "unmet", &x.Unmet)
 }
 
 // Visit lists the fields of x.
@@ -36,6 +37,7 @@ func (x *StockPlace) Visit(v state.Visitor) {
 	v.Time("counted", &x.Counted)
 	v.Bool("described", &x.Described)
 	v.Int("distance_m", &x.Distance)
+	v.Decimal("acceptance", &x.Acceptance)
 }
 
 // Visit lists the fields of x.
@@ -133,4 +135,25 @@ func (x *Backlog) Visit(v state.Visitor) {
 	v.Uint("last", &x.Last)
 	v.Uint("served", &x.Served)
 	v.Time("retry", &x.Retry)
+}
+
+// Visit lists the fields of x.
+func (x *Condition) Visit(v state.Visitor) {
+	v.Time("since", &x.Since)
+}
+
+// Visit lists the fields of x.
+func (x *Asker) Visit(v state.Visitor) {
+	v.String("location", &x.Location)
+	v.Time("time", &x.Time)
+	v.Int("units", &x.Units)
+}
+
+// Visit lists the fields of x.
+func (x *Unmet) Visit(v state.Visitor) {
+	v.String("location", &x.Location)
+	v.String("day", &x.Day)
+	v.Int("customers", &x.Customers)
+	v.Int("anonymous", &x.Anonymous)
+	v.Int("units", &x.Units)
 }

@@ -110,6 +110,7 @@ type filler struct {
 
 	lists []string // every list of structs that was met without a value
 	path  string   // prefix of the fields at hand
+	outer []string // the prefixes around it
 	item  int      // of the list at hand, -1 outside
 	in    []fields // items of the list at hand
 	words []string // values of the list of strings at hand
@@ -199,6 +200,7 @@ func (f *filler) Nested(name string, _ state.Visitable, _ *[]byte) {
 
 // BeginStruct implements [state.Visitor].
 func (f *filler) BeginStruct(name string) {
+	f.outer = append(f.outer, f.path)
 	if name == "" {
 		f.item++
 		return
@@ -210,8 +212,8 @@ func (f *filler) BeginStruct(name string) {
 func (f *filler) EndStruct() { f.leave() }
 
 func (f *filler) leave() {
-	cut := strings.LastIndexByte(strings.TrimSuffix(f.path, "."), '.')
-	f.path = f.path[:cut+1]
+	last := len(f.outer) - 1
+	f.path, f.outer = f.outer[last], f.outer[:last]
 }
 
 // BeginOptional implements [state.Visitor]. It is there if a field of it is.
@@ -222,6 +224,7 @@ func (f *filler) BeginOptional(name string, _ bool) bool {
 	}
 	for given := range from {
 		if strings.HasPrefix(given, f.path+name+".") {
+			f.outer = append(f.outer, f.path)
 			f.path += name + "."
 			return true
 		}

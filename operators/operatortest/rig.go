@@ -11,16 +11,22 @@ import (
 	"anabranch.dev/topology"
 )
 
-// Rig is a plan at work in one group, with a clock that its user steps.
+// Rig is a plan at work in one group or several, with a clock that its user
+// steps. Lanes between groups deliver at once and in order.
 type Rig struct {
-	plan  *topology.Plan
+	plan   *topology.Plan
+	groups []*group
+	codec  state.Codec
+	now    state.Time
+	next   map[string]int64 // offset per input topic
+	ids    int
+}
+
+// group is one of the rig's cores with its log.
+type group struct {
 	core  *core.Core
 	store *memstate.Store
-	codec state.Codec
 	index uint64
-	now   state.Time
-	next  map[string]int64 // offset per input topic
-	ids   int
 }
 
 // shards is enough for keys to differ in theirs.
@@ -32,20 +38,25 @@ const topicID = "00000000000000000000000000000000"
 // maxTicks is how many entries without items may follow each other at one time.
 const maxTicks = 10_000
 
-// NewRig starts a plan on empty state at a log time.
-func NewRig(plan *topology.Plan, start state.Time) (*Rig, error) {
-	c := codec.New()
-	store := memstate.New(core.Tables(plan), c)
-	k, err := core.New(core.Config{Plan: plan, Codec: c, Shards: shards, Groups: 1, Incarnation: 1,
-		Clock: core.ClockWall, GroupOf: func(state.Shard) int { return 0 }}, store)
-	if err != nil {
-		return nil, err
+// NewRig starts a plan on empty state at a log time, in one group.
+func NewRig(plan *topology.Plan, start state.Time) (*Rig, error) { return NewRigOf(1, plan, start) }
+
+// NewRigOf is NewRig with so many groups, over which shards are spread.
+func NewRigOf(groups int, plan *topology.Plan, start state.Time) (*Rig, error) {
+	r := &Rig{plan: plan, codec: codec.New(), now: start, next: map[string]int64{}}
+	for n := range groups {
+		store := memstate.New(core.Tables(plan), r.codec)
+		k, err := core.New(core.Config{Plan: plan, Codec: r.codec, Shards: shards, Group: n, Groups: groups, Incarnation: 1,
+			Clock: core.ClockWall, GroupOf: func(s state.Shard) int { return int(s) % groups }}, store)
+		if err != nil {
+			return nil, err
+		}
+		r.groups = append(r.groups, &group{core: k, store: store})
 	}
-	r := &Rig{plan: plan, core: k, store: store, codec: c, now: start, next: map[string]int64{}}
 	for _, t := range plan.Topics {
 		if t.Input {
 			p := partition(t.Alias)
-			if _, err := r.apply(core.Item{Control: &core.Control{Kind: core.ControlOpen, Partition: &p}}); err != nil {
+			if _, err := r.run(r.owner(p.String()), core.Item{Control: &core.Control{Kind: core.ControlOpen, Partition: &p}}); err != nil {
 				return nil, err
 			}
 		}
@@ -53,13 +64,20 @@ func NewRig(plan *topology.Plan, start state.Time) (*Rig, error) {
 	return r, nil
 }
 
+// owner is the group that a key belongs to.
+func (r *Rig) owner(key string) *group { return r.groupOf(state.ShardOf(key, shards)) }
+
+func (r *Rig) groupOf(s state.Shard) *group {
+	if s >= shards { // a group's own
+		return r.groups[s-shards]
+	}
+	return r.groups[int(s)%len(r.groups)]
+}
+
 func partition(topic string) core.Partition { return core.Partition{Topic: topic, TopicID: topicID} }
 
 // Now is the log time of the next entry.
 func (r *Rig) Now() state.Time { return r.now }
-
-// Core is the core at work.
-func (r *Rig) Core() *core.Core { return r.core }
 
 // Envelope is what travels beside an event. Zero fields are filled in: a new
 // id, the clock's time.
@@ -97,15 +115,16 @@ func (r *Rig) Tell(eventType string, e state.Visitable, env Envelope) (*Effects,
 		env.Time = r.now
 	}
 	ev := operators.Event{Source: "story", ID: env.ID, Type: eventType, Time: env.Time, Payload: state.Nested{Value: e}}
-	item := core.Item{Command: &core.Command{Event: ev, Answer: true}}
+	item, at := core.Item{Command: &core.Command{Event: ev, Answer: true}}, r.owner(input.Key(e))
 	if input.Topic != "" {
 		ev.Offset = r.next[input.Topic]
 		r.next[input.Topic]++
 		item = core.Item{Range: &core.Range{Partition: partition(input.Topic), From: ev.Offset, To: ev.Offset + 1,
 			Events: []operators.Event{ev}}}
+		at = r.owner(item.Range.Partition.String())
 	}
 	before := r.duplicates()
-	effects, err := r.run(item)
+	effects, err := r.run(at, item)
 	if err != nil {
 		return nil, err
 	}
@@ -117,12 +136,12 @@ func (r *Rig) Tell(eventType string, e state.Visitable, env Envelope) (*Effects,
 func (r *Rig) Step(d state.Time) (*Effects, error) {
 	all, until := &Effects{}, r.now+d
 	for {
-		due := r.core.NextTimer()
+		due, at := r.nextTimer()
 		if due == 0 || due > until {
 			break
 		}
 		r.now = max(r.now, due)
-		some, err := r.run()
+		some, err := r.run(at)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +154,7 @@ func (r *Rig) Step(d state.Time) (*Effects, error) {
 
 // Query asks a stage about a key.
 func (r *Rig) Query(stage, query, key string, q state.Visitable) (state.Visitable, error) {
-	return r.core.Query(stage, query, key, q)
+	return r.owner(key).core.Query(stage, query, key, q)
 }
 
 // Rows visits the rows of one key of a stage, table by table, in key order.
@@ -144,7 +163,7 @@ func (r *Rig) Rows(stage, key string, fn func(t *state.Table, row string, value 
 	if s == nil {
 		return fmt.Errorf("plan %s: no stage %q", r.plan.Name, stage)
 	}
-	cell := r.store.Cell(state.CellID{Shard: state.ShardOf(key, shards), Stage: s.ID, Key: key})
+	cell := r.owner(key).store.Cell(state.CellID{Shard: state.ShardOf(key, shards), Stage: s.ID, Key: key})
 	for _, t := range s.Decl.Tables {
 		cell.Scan(t, "", "", func(row string, v state.Visitable) bool {
 			fn(t, row, v)
@@ -155,45 +174,79 @@ func (r *Rig) Rows(stage, key string, fn func(t *state.Table, row string, value 
 }
 
 func (r *Rig) duplicates() (n int64) {
-	r.core.Counters(func(_ string, _, duplicates, _ int64) { n += duplicates })
+	for _, g := range r.groups {
+		g.core.Counters(func(_ string, _, duplicates, _ int64) { n += duplicates })
+	}
 	return n
 }
 
+// nextTimer is the earliest timer and its group, the first of several.
+func (r *Rig) nextTimer() (due state.Time, at *group) {
+	for _, g := range r.groups {
+		if t := g.core.NextTimer(); t != 0 && (due == 0 || t < due) {
+			due, at = t, g
+		}
+	}
+	return due, at
+}
+
 // run applies an entry and then ticks as long as a timer is due.
-func (r *Rig) run(items ...core.Item) (*Effects, error) {
+func (r *Rig) run(at *group, items ...core.Item) (*Effects, error) {
 	effects := &Effects{}
 	for range maxTicks {
-		out, err := r.apply(items...)
-		if err != nil {
+		if err := r.settle(effects, at, items); err != nil {
 			return nil, err
 		}
-		effects.Records = append(effects.Records, out.Records...)
-		effects.Replies = append(effects.Replies, out.Replies...)
-		if due := r.core.NextTimer(); due == 0 || due > r.now {
+		due, next := r.nextTimer()
+		if due == 0 || due > r.now {
 			return effects, nil
 		}
-		items = nil
+		at, items = next, nil
 	}
 	return nil, fmt.Errorf("timers still fire after %d ticks at %s", maxTicks, r.now)
 }
 
+// settle applies an entry in one group and what follows from it in others.
+func (r *Rig) settle(effects *Effects, at *group, items []core.Item) error {
+	type entry struct {
+		at    *group
+		items []core.Item
+	}
+	for queue := []entry{{at, items}}; len(queue) > 0; queue = queue[1:] {
+		out, err := r.apply(queue[0].at, queue[0].items...)
+		if err != nil {
+			return err
+		}
+		effects.Records = append(effects.Records, out.Records...)
+		effects.Replies = append(effects.Replies, out.Replies...)
+		for _, ack := range out.LaneAcks {
+			queue = append(queue, entry{r.groupOf(state.Shard(ack.From)), []core.Item{{LaneAck: &ack}}})
+		}
+		for _, l := range out.Lanes {
+			queue = append(queue, entry{r.groupOf(l.To), []core.Item{{Lane: &core.Lane{Incarnation: 1, From: uint64(l.From),
+				To: uint64(l.To), First: l.Number, Messages: []core.Message{*l.Message}}}}})
+		}
+	}
+	return nil
+}
+
 // apply applies one entry, through the bytes that a log would hold.
-func (r *Rig) apply(items ...core.Item) (*core.Output, error) {
-	r.index++
+func (r *Rig) apply(g *group, items ...core.Item) (*core.Output, error) {
+	g.index++
 	b, err := r.codec.Append(nil, core.Level, &core.Entry{Level: core.Level, Time: r.now, Items: items})
 	if err != nil {
-		return nil, fmt.Errorf("encode entry %d: %w", r.index, err)
+		return nil, fmt.Errorf("encode entry %d: %w", g.index, err)
 	}
 	var entry core.Entry
 	if err := r.codec.Decode(b, &entry); err != nil {
-		return nil, fmt.Errorf("decode entry %d: %w", r.index, err)
+		return nil, fmt.Errorf("decode entry %d: %w", g.index, err)
 	}
-	out := r.core.Apply(r.index, &entry)
+	out := g.core.Apply(g.index, &entry)
 	if out.Halt != nil {
 		return nil, fmt.Errorf("halted at entry %d, message %d: %s", out.Halt.Index, out.Halt.Message, out.Halt.Code)
 	}
 	if len(out.Wants) > 0 {
-		return nil, fmt.Errorf("entry %d: the range did not fit: %v", r.index, out.Wants)
+		return nil, fmt.Errorf("entry %d: the range did not fit: %v", g.index, out.Wants)
 	}
 	return out, nil
 }

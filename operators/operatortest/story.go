@@ -23,6 +23,11 @@ type Suite struct {
 	// Without an entry all fields that are set are printed; an empty list
 	// leaves the event out.
 	Print map[string][]string
+	// Groups is how many groups the keys are spread over, by default one.
+	Groups int
+	// Sorted prints what came of one directive in alphabetical order: what
+	// happens at several keys has no order between groups.
+	Sorted bool
 	// Start is the clock at the beginning, by default the first of June 2026,
 	// 10:00.
 	Start state.Time
@@ -69,7 +74,7 @@ func NewStory(suite *Suite) (*Story, error) {
 	if start == 0 {
 		start = defaultStart
 	}
-	rig, err := NewRig(suite.Plan, start)
+	rig, err := NewRigOf(max(suite.Groups, 1), suite.Plan, start)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +169,15 @@ func (s *Story) envelope(given fields) (env Envelope, err error) {
 
 // print writes effects, one a line.
 func (s *Story) print(effects *Effects) string {
+	if !s.suite.Sorted {
+		return s.lines(effects)
+	}
+	lines := strings.SplitAfter(s.lines(effects), "\n")
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+func (s *Story) lines(effects *Effects) string {
 	var out strings.Builder
 	if effects.Duplicate {
 		out.WriteString("duplicate\n")

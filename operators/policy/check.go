@@ -22,9 +22,15 @@ const (
 	maxRuleName = 100
 )
 
-// Check lists every fault of a proposed policy, none for a good one.
-func Check(e *event.PolicyPublished) []string {
-	k := &checker{}
+// Check lists every fault of a proposed policy, none for a good one. The words
+// are the same on every replica.
+func Check(e *event.PolicyPublished) []string { return check(&checker{}, e) }
+
+// CheckInDetail is Check for people: what the rule language's library says of a
+// faulty condition too, in words that may differ from version to version.
+func CheckInDetail(e *event.PolicyPublished) []string { return check(&checker{detail: true}, e) }
+
+func check(k *checker, e *event.PolicyPublished) []string {
 	if Default(e.Name) == nil {
 		k.faultf("name %q: is no policy; there is %q", e.Name, NameAllocation)
 	}
@@ -41,7 +47,10 @@ func Check(e *event.PolicyPublished) []string {
 	return k.faults
 }
 
-type checker struct{ faults []string }
+type checker struct {
+	faults []string
+	detail bool
+}
 
 func (k *checker) faultf(format string, args ...any) {
 	k.faults = append(k.faults, fmt.Sprintf(format, args...))
@@ -57,6 +66,7 @@ func (k *checker) costs(p *event.AllocationPolicy) {
 		{"split_per_parcel", p.SplitPerParcel, maxCost},
 		{"handling_per_unit", p.HandlingPerUnit, maxHandling},
 		{"capacity_price", p.CapacityPrice, maxCost},
+		{"rejection_cost", p.RejectionCost, maxCost},
 	} {
 		if c.cost < 0 || c.cost > c.most {
 			k.faultf("%s: %s is not between 0 and %s", c.name, c.cost, c.most)
@@ -80,8 +90,20 @@ func (k *checker) limits(p *event.AllocationPolicy) {
 	if p.ReturnsTo != ReturnsToOnHand && p.ReturnsTo != ReturnsToInspection {
 		k.faultf("returns_to: %q is neither %q nor %q", p.ReturnsTo, ReturnsToOnHand, ReturnsToInspection)
 	}
-	if p.ConfidenceFloor < 0 || p.ConfidenceFloor > state.One {
-		k.faultf("confidence_floor: %s is not between 0 and 1", p.ConfidenceFloor)
+	for _, share := range []struct {
+		name  string
+		value state.Decimal
+	}{
+		{"confidence_floor", p.ConfidenceFloor},
+		{"confidence_weight", p.ConfidenceWeight},
+		{"acceptance_floor", p.AcceptanceFloor},
+	} {
+		if share.value < 0 || share.value > state.One {
+			k.faultf("%s: %s is not between 0 and 1", share.name, share.value)
+		}
+	}
+	if a := p.DepletionAlerts; a != "" && !slices.Contains(depletionAlerts, a) {
+		k.faultf("depletion_alerts: %q is none of %v", a, depletionAlerts)
 	}
 }
 
@@ -109,6 +131,7 @@ func (k *checker) rules(p *event.AllocationPolicy) {
 		}
 		k.channels(field, r.Channels)
 	}
+	k.conditions(p.Rules, names)
 }
 
 func (k *checker) rule(field, name string, names []string) []string {

@@ -31,6 +31,8 @@ func defaultAllocation() *event.AllocationPolicy {
 		ReservationTTL:    14 * state.Day,
 		ReturnsTo:         ReturnsToOnHand,
 		PartialOrders:     true,
+		RejectionCost:     5 * state.One,
+		DepletionAlerts:   DepletionOnline,
 	}
 }
 
@@ -39,6 +41,15 @@ const (
 	ReturnsToOnHand     = "on_hand"
 	ReturnsToInspection = "inspection"
 )
+
+// Which places tell of running out although nobody asked.
+const (
+	DepletionOnline = "online" // web shops and the like, where nobody asks before he leaves
+	DepletionAll    = "all"
+	DepletionNone   = "none"
+)
+
+var depletionAlerts = []string{DepletionOnline, DepletionAll, DepletionNone}
 
 // builtIn spares a new document for every decision under the default.
 var builtIn = Default(NameAllocation)
@@ -51,3 +62,14 @@ func Allocation(r operators.Reader, policies operators.Broadcast[event.Policy]) 
 	}
 	return builtIn
 }
+
+// AllocationShadow is the policy that is compared with the one in force, or nil.
+// It must not be changed.
+func AllocationShadow(r operators.Reader, policies operators.Broadcast[event.Policy]) *event.Policy {
+	return policies.Get(r, allocationShadow)
+}
+
+// shadowRow is the broadcast row of a policy's shadow.
+func shadowRow(name string) string { return name + "/shadow" }
+
+var allocationShadow = shadowRow(NameAllocation)

@@ -5,12 +5,19 @@
 // and is broadcast to every group, so that later decisions name it. The built-in
 // default is version 0 and needs no publication.
 //
-// Start at [Operator]; the rules of a good policy are in check.go, the default
-// is [Default].
+// A policy may be published as the shadow of the one in force. It decides
+// nothing: whoever decides also works out what it would have chosen and tells
+// this stage, which counts the differences and keeps the last of them. The next
+// policy in force ends it.
+//
+// Start at [Operator]; the rules of a good policy are in check.go and
+// conditions.go, the default is [Default], compiled rules are [Rules], the shadow
+// is in shadow.go.
 package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"anabranch.dev/operators"
@@ -22,31 +29,39 @@ import (
 // CodeInvalid is the code of a refused policy.
 const CodeInvalid = "policy_invalid"
 
-// KeptVersions is how many published versions the history keeps.
+// KeptVersions is how many published versions the history keeps, besides the one
+// in force if it is older.
 const KeptVersions = 100
 
 // Operator checks, numbers and broadcasts policies. Its key is a policy's name.
 type Operator struct {
 	Published operators.In[event.PolicyPublished]
-	Policies  operators.Publication[event.Policy] // row: name
+	Compared  operators.In[event.ShadowCompared]
+	Policies  operators.Publication[event.Policy] // rows: name, name/shadow
 
-	history operators.Table[event.Policy] // row: version, 12 digits
-	newest  operators.Table[Newest]
+	history     operators.Table[event.Policy] // row: version, 12 digits
+	newest      operators.Table[Newest]
+	shadows     operators.Table[Shadow]
+	differences operators.Table[Difference] // row: number, modulo what is kept
 }
 
-// Newest is the number of the version in force.
+// Newest is the last number given and the version in force.
 type Newest struct {
 	Version int64 `v:"version"`
+	InForce int64 `v:"in_force"`
 }
 
 const rowNewest = "newest"
 
 // Declare implements operators.Operator.
 func (o *Operator) Declare(d *operators.Declaration) {
-	o.history = operators.Keeps[event.Policy](d, "history", operators.MaxRows(KeptVersions))
+	o.history = operators.Keeps[event.Policy](d, "history", operators.MaxRows(KeptVersions+1))
 	o.newest = operators.Keeps[Newest](d, "newest", operators.MaxRows(1))
+	o.shadows = operators.Keeps[Shadow](d, "shadows", operators.MaxRows(1))
+	o.differences = operators.Keeps[Difference](d, "differences", operators.MaxRows(KeptDifferences))
 	o.Policies = operators.Publishes[event.Policy](d, "policies")
 	o.Published = operators.On(d, "policy.published", o.publish)
+	o.Compared = operators.On(d, "shadow.compared", o.compared)
 	operators.Answers(d, "policy", o.answer)
 }
 
@@ -58,14 +73,25 @@ func (o *Operator) publish(c operators.Context, e *event.PolicyPublished) error 
 	n.Version++
 	p := event.Policy{
 		Name: e.Name, Version: n.Version, Published: c.LogTime(),
-		Author: e.Author, Comment: e.Comment, Allocation: e.Allocation,
+		Author: e.Author, Comment: e.Comment, Allocation: e.Allocation, Shadow: e.Shadow,
 	}
-	if old := n.Version - KeptVersions; old > 0 {
-		o.history.Delete(c, versionRow(old))
+	oldest := n.Version - KeptVersions
+	if oldest > 0 && oldest != n.InForce {
+		o.history.Delete(c, versionRow(oldest))
+	}
+	o.endShadow(c, e.Name)
+	if e.Shadow {
+		o.shadows.Set(c, rowShadow, Shadow{Version: n.Version})
+		o.Policies.Publish(c, shadowRow(e.Name), p)
+	} else {
+		if n.InForce > 0 && n.InForce <= oldest {
+			o.history.Delete(c, versionRow(n.InForce))
+		}
+		n.InForce = n.Version
+		o.Policies.Publish(c, e.Name, p)
 	}
 	o.history.Set(c, versionRow(n.Version), p)
 	o.newest.Set(c, rowNewest, n)
-	o.Policies.Publish(c, e.Name, p)
 	return nil
 }
 
@@ -76,11 +102,12 @@ type Question struct {
 	History bool `v:"history"` // all kept versions too
 }
 
-// Answer is the policy in force and, if asked for, the kept versions, newest
-// first.
+// Answer is the policy in force, its shadow and, if asked for, the kept versions,
+// newest first.
 type Answer struct {
 	Current event.Policy   `v:"current"`
 	History []event.Policy `v:"history"`
+	Shadow  *ShadowState   `v:"shadow"` // none: nothing is compared
 }
 
 func (o *Operator) answer(r operators.Reader, q *Question) (*Answer, error) {
@@ -88,20 +115,18 @@ func (o *Operator) answer(r operators.Reader, q *Question) (*Answer, error) {
 	if standard == nil {
 		return nil, nil
 	}
-	a := &Answer{Current: *standard}
-	if n, ok := o.newest.Get(r, rowNewest); ok {
-		a.Current, _ = o.history.Get(r, versionRow(n.Version))
+	a := &Answer{Current: *standard, Shadow: o.shadowState(r)}
+	if n, ok := o.newest.Get(r, rowNewest); ok && n.InForce > 0 {
+		a.Current, _ = o.history.Get(r, versionRow(n.InForce))
 	}
 	if !q.History {
 		return a, nil
 	}
+	a.History = append(a.History, *standard)
 	o.history.Scan(r, "", func(_ string, p *event.Policy) bool {
 		a.History = append(a.History, *p)
 		return true
 	})
-	a.History = append([]event.Policy{*standard}, a.History...)
-	for i, j := 0, len(a.History)-1; i < j; i, j = i+1, j-1 {
-		a.History[i], a.History[j] = a.History[j], a.History[i]
-	}
+	slices.Reverse(a.History)
 	return a, nil
 }

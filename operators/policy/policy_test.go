@@ -105,3 +105,46 @@ func TestVersionsAndHistory(t *testing.T) {
 		t.Errorf("history has %d versions from %d to %d", n, got.History[0].Version, got.History[n-1].Version)
 	}
 }
+
+// The policy in force stays, however many shadows are published after it, and
+// goes with its successor.
+func TestShadowsLeaveThePolicyInForce(t *testing.T) {
+	plan, err := retail.Plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig, err := operatortest.NewRig(plan, state.Day*20_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(shadow bool) *policy.Answer {
+		e := published()
+		e.Shadow = shadow
+		if _, err := rig.Tell("policy.published", e, operatortest.Envelope{}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := rig.Query(retail.StagePolicy, "policy", policy.NameAllocation, &policy.Question{History: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.(*policy.Answer)
+	}
+	if a := publish(false); a.Current.Version != 1 || a.Shadow != nil {
+		t.Fatalf("current is %d, shadow %v; want 1 and none", a.Current.Version, a.Shadow)
+	}
+	var a *policy.Answer
+	for range policy.KeptVersions + 2 {
+		a = publish(true)
+	}
+	const last = policy.KeptVersions + 3
+	if a.Current.Version != 1 || a.Current.Allocation == nil || a.Shadow == nil || a.Shadow.Policy.Version != last {
+		t.Errorf("current is %d, shadow %v; want 1 and %d", a.Current.Version, a.Shadow, last)
+	}
+	if n := len(a.History); n != policy.KeptVersions+2 || a.History[n-2].Version != 1 {
+		t.Errorf("history has %d versions; want %d, the oldest of them 1", n, policy.KeptVersions+2)
+	}
+	a = publish(false)
+	if n := len(a.History); a.Current.Version != last+1 || a.Shadow != nil || n != policy.KeptVersions+1 {
+		t.Errorf("current is %d, shadow %v, history has %d; want %d, none, %d", a.Current.Version, a.Shadow, n, last+1, policy.KeptVersions+1)
+	}
+}

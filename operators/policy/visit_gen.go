@@ -7,6 +7,7 @@ import "anabranch.dev/state"
 // Visit lists the fields of x.
 func (x *Newest) Visit(v state.Visitor) {
 	v.Int("version", &x.Version)
+	v.Int("in_force", &x.InForce)
 }
 
 // Visit lists the fields of x.
@@ -18,4 +19,40 @@ func (x *Question) Visit(v state.Visitor) {
 func (x *Answer) Visit(v state.Visitor) {
 	state.VisitStruct(v, "current", &x.Current)
 	state.VisitStructs(v, "history", &x.History)
+	state.VisitOptional(v, "shadow", &x.Shadow)
+}
+
+// Visit lists the fields of x.
+func (x *Shadow) Visit(v state.Visitor) {
+	v.Int("version", &x.Version)
+	state.VisitStruct(v, "counts", &x.Counts)
+}
+
+// Visit lists the fields of x.
+func (x *Counts) Visit(v state.Visitor) {
+	v.Int("compared", &x.Compared)
+	v.Int("different", &x.Different)
+	v.Int("fills_more", &x.FillsMore)
+	v.Int("fills_less", &x.FillsLess)
+	v.Int("cheaper", &x.Cheaper)
+	v.Int("dearer", &x.Dearer)
+}
+
+// Visit lists the fields of x.
+func (x *Difference) Visit(v state.Visitor) {
+	v.Int("number", &x.Number)
+	v.String("order", &x.Order)
+	v.Int("attempt", &x.Attempt)
+	v.Time("time", &x.Time)
+	v.Int("version", &x.Version)
+	v.Int("wanted", &x.Wanted)
+	state.VisitStruct(v, "chosen", &x.Chosen)
+	state.VisitStruct(v, "instead", &x.Instead)
+}
+
+// Visit lists the fields of x.
+func (x *ShadowState) Visit(v state.Visitor) {
+	state.VisitStruct(v, "policy", &x.Policy)
+	state.VisitStruct(v, "counts", &x.Counts)
+	state.VisitStructs(v, "differences", &x.Differences)
 }

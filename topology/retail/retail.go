@@ -1,14 +1,15 @@
 // Package retail is the graph that we ship: which operators run, what flows
 // between them, and which topics they read and write.
 //
-// Orders, stock and reference data come in; allocation decisions, stock levels
-// and alerts go out. Each area wires itself in a function of its own, so that
+// Orders, stock, wishes and reference data come in; allocation decisions, stock
+// levels and alerts go out. Each area wires itself in a function of its own, so that
 // further operators are added beside the others and change nothing of them.
 //
 // Start at [Plan].
 package retail
 
 import (
+	"anabranch.dev/operators/acceptance"
 	"anabranch.dev/operators/allocation"
 	"anabranch.dev/operators/capacity"
 	"anabranch.dev/operators/event"
@@ -32,24 +33,27 @@ const (
 	StageAllocation = "allocation"
 	StageReceipt    = "receipt"
 	StageTotals     = "totals"
+	StageAcceptance = "acceptance"
 )
 
 // Topic aliases.
 const (
-	TopicSales       = "sales"
-	TopicStock       = "stock"
-	TopicReference   = "reference"
-	TopicAllocations = "allocations"
-	TopicStockLevels = "stock-levels"
-	TopicAlerts      = "alerts"
-	TopicDeadLetters = "dead-letters" // the core's own
+	TopicSales        = "sales"
+	TopicStock        = "stock"
+	TopicInteractions = "interactions"
+	TopicReference    = "reference"
+	TopicAllocations  = "allocations"
+	TopicStockLevels  = "stock-levels"
+	TopicAlerts       = "alerts"
+	TopicDeadLetters  = "dead-letters" // the core's own
 )
 
 // DefaultTopics gives each alias its topic name in Kafka.
 func DefaultTopics() map[string]string {
 	names := map[string]string{}
 	for _, alias := range []string{
-		TopicSales, TopicStock, TopicReference, TopicAllocations, TopicStockLevels, TopicAlerts, TopicDeadLetters,
+		TopicSales, TopicStock, TopicInteractions, TopicReference, TopicAllocations, TopicStockLevels, TopicAlerts,
+		TopicDeadLetters,
 	} {
 		names[alias] = "retail." + alias
 	}
@@ -66,6 +70,7 @@ type graph struct {
 	allocation *allocation.Operator
 	receipt    *receipt.Operator
 	totals     *totals.Operator
+	acceptance *acceptance.Operator
 }
 
 // Plan builds the topology.
@@ -80,12 +85,14 @@ func Plan() (*topology.Plan, error) {
 		allocation: topology.Add(b, StageAllocation, &allocation.Operator{}),
 		receipt:    topology.Add(b, StageReceipt, &receipt.Operator{}),
 		totals:     topology.Add(b, StageTotals, &totals.Operator{}),
+		acceptance: topology.Add(b, StageAcceptance, &acceptance.Operator{}),
 	}
 	g.wireReference()
 	g.wirePolicy()
 	g.wireStock()
 	g.wireOrders()
 	g.wireHolds()
+	g.wireAcceptance()
 	g.wireTotals()
 	return b.Build()
 }
@@ -110,6 +117,7 @@ func (g *graph) wirePolicy() {
 	topology.Command(g.b, g.policy.Published, func(e *event.PolicyPublished) string { return e.Name })
 	topology.Broadcast(g.b, g.policy.Policies, g.inventory.Policies)
 	topology.Broadcast(g.b, g.policy.Policies, g.allocation.Policies)
+	topology.Connect(g.b, g.allocation.Compared, g.policy.Compared)
 }
 
 // wireStock takes in what happens to goods, and sends out how they stand.
@@ -120,6 +128,7 @@ func (g *graph) wireStock() {
 	topology.Source(g.b, TopicStock, g.inventory.Adjusted, func(e *event.StockAdjusted) string { return e.SKU })
 	topology.Source(g.b, TopicStock, g.inventory.Withheld, func(e *event.StockWithheld) string { return e.SKU })
 	topology.Source(g.b, TopicStock, g.inventory.Released, func(e *event.StockReleased) string { return e.SKU })
+	topology.Source(g.b, TopicInteractions, g.inventory.AskedFor, func(e *event.StockAsked) string { return e.SKU })
 	topology.Sink(g.b, g.inventory.Level, TopicStockLevels, topology.Conflated())
 	topology.Sink(g.b, g.inventory.Alert, TopicAlerts)
 }
@@ -163,6 +172,13 @@ func (g *graph) wireHolds() {
 	topology.Connect(g.b, a.SettleCapacity, p.HoldSettled)
 	topology.Connect(g.b, p.Answered, a.CapacityAnswered)
 	topology.Connect(g.b, p.HoldAnswered, a.CapacityHeld)
+}
+
+// wireAcceptance learns from how places serve orders.
+func (g *graph) wireAcceptance() {
+	topology.Connect(g.b, g.allocation.PlaceServed, g.acceptance.Served)
+	topology.Broadcast(g.b, g.acceptance.Acceptances, g.allocation.Acceptances)
+	topology.Broadcast(g.b, g.acceptance.Acceptances, g.inventory.Acceptances)
 }
 
 // wireTotals adds up what is ordered, decided and sold.

@@ -63,8 +63,8 @@ func TestPlanClocks(t *testing.T) {
 	}
 	for stage, want := range map[string]string{
 		retail.StageReference:  "reference",
-		retail.StageAllocation: "sales stock",
-		retail.StageInventory:  "sales stock",
+		retail.StageAllocation: "interactions sales stock",
+		retail.StageInventory:  "interactions sales stock",
 		retail.StageReceipt:    "sales",
 	} {
 		if got := strings.Join(plan.Stage(stage).Topics, " "); got != want {

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"anabranch.dev/bench/replay"
-	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/connectors"
+	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/topology/retail"
 )
 

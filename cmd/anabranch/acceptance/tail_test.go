@@ -131,7 +131,7 @@ type decided struct {
 	}
 	Cost struct {
 		Currency, Total string
-		Terms           struct{ Shipping, Handling, Split, Capacity, Opportunity, Markdown string }
+		Terms           struct{ Shipping, Handling, Split, Capacity, Opportunity, Markdown, Acceptance, Rules string }
 	}
 }
 
@@ -184,7 +184,8 @@ func (d *decisions) record(e *decided) *operators.Record {
 	a := &event.AllocationDecided{Order: e.Order, Attempt: e.Attempt, Policy: e.Policy,
 		Cost: event.Cost{Currency: e.Cost.Currency, Total: d.money(e.Cost.Total), Terms: event.CostTerms{
 			Shipping: d.money(terms.Shipping), Handling: d.money(terms.Handling), Split: d.money(terms.Split),
-			Capacity: d.money(terms.Capacity), Opportunity: d.money(terms.Opportunity), Markdown: d.money(terms.Markdown)}}}
+			Capacity: d.money(terms.Capacity), Opportunity: d.money(terms.Opportunity), Markdown: d.money(terms.Markdown),
+			Acceptance: d.money(terms.Acceptance), Rules: d.money(terms.Rules)}}}
 	for _, l := range e.Lines {
 		a.Lines = append(a.Lines, event.DecidedLine{Line: l.Line, SKU: l.SKU, Quantity: l.Quantity, Outcome: l.Outcome,
 			Reason: l.Reason, Parts: l.Parts})

@@ -34,6 +34,7 @@ const (
 	CodeRelease     = "release"     // released what was not allocated
 	CodeInputs      = "inputs"      // events are not applied + duplicates + dead letters
 	CodeTotals      = "totals"      // totals differ from the documents
+	CodeUnmet       = "unmet"       // unmet demand differs from who asked
 	CodeUnreadable  = "unreadable"  // a record's payload is not what its type says
 )
 

@@ -148,7 +148,7 @@ func (o *Output) line(e *event.AllocationDecided, s *orderOutput, l *event.Decid
 // cost checks that the terms make up the total.
 func (o *Output) cost(e *event.AllocationDecided) {
 	t := &e.Cost.Terms
-	if sum := t.Shipping + t.Handling + t.Split + t.Capacity + t.Opportunity - t.Markdown; sum != e.Cost.Total {
+	if sum := t.Shipping + t.Handling + t.Split + t.Capacity + t.Acceptance + t.Rules + t.Opportunity - t.Markdown; sum != e.Cost.Total {
 		o.violations.addf(CodeShape, e.Order, "attempt %d: terms sum to %s, total is %s", e.Attempt, sum, e.Cost.Total)
 	}
 }

@@ -31,6 +31,9 @@ func State(plan *topology.Plan, views []View, quiet bool) (Violations, error) {
 	if err := days.keys(func(c *cell) error { return checkDay(c, &vs, held, quiet) }); err != nil {
 		return nil, err
 	}
+	if err := stock.keys(func(c *cell) error { return checkUnmet(c, &vs) }); err != nil {
+		return nil, err
+	}
 	if err := orders.keys(func(c *cell) error { return checkOrder(c, &vs, held, quiet) }); err != nil {
 		return nil, err
 	}

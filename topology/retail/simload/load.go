@@ -1,5 +1,5 @@
 // Package simload is the shop that the simulator runs the retail topology with:
-// reference data, stock, orders that race for last units, cancellations,
+// reference data, stock, wishes, orders that race for last units, cancellations,
 // shipments, rejections, returns, sales, policies and bad input, and the checks
 // of what must come of them.
 //
@@ -29,6 +29,7 @@ const (
 	places    = 4
 	sales     = 3 // partitions
 	stock     = 2
+	wishes    = 2
 	reference = 1
 )
 
@@ -69,7 +70,8 @@ func (l *Load) Plan() *topology.Plan { return l.plan }
 // Topics implements sim.Workload.
 func (l *Load) Topics() []sim.Topic {
 	return []sim.Topic{{Alias: retail.TopicReference, Partitions: reference},
-		{Alias: retail.TopicSales, Partitions: sales}, {Alias: retail.TopicStock, Partitions: stock}}
+		{Alias: retail.TopicSales, Partitions: sales}, {Alias: retail.TopicStock, Partitions: stock},
+		{Alias: retail.TopicInteractions, Partitions: wishes}}
 }
 
 // Produce implements sim.Workload.
@@ -121,7 +123,7 @@ func (l *Load) open(r *rand.Rand, now state.Time, emit func(sim.Input)) {
 	for i := range places {
 		kind, pools := "store", []string{"store"}
 		if i == 0 {
-			kind, pools = "warehouse", []string{"bulk", "web"}
+			kind, pools = "web", []string{"bulk", "web"}
 		}
 		capacity := int64(0)
 		if i == 1 {
@@ -157,7 +159,8 @@ func later(r *rand.Rand) state.Time {
 func (l *Load) send(emit func(sim.Input), topic, kind string, at state.Time, payload state.Visitable, after state.Time) {
 	l.n++
 	e := l.event(kind, at, payload)
-	partitions := map[string]int{retail.TopicReference: reference, retail.TopicSales: sales, retail.TopicStock: stock}[topic]
+	partitions := map[string]int{retail.TopicReference: reference, retail.TopicSales: sales, retail.TopicStock: stock,
+		retail.TopicInteractions: wishes}[topic]
 	in := sim.Input{Topic: topic, Partition: int(state.ShardOf(l.key(kind, payload), partitions)), After: after,
 		Events: []operators.Event{e}}
 	if topic != retail.TopicReference {
@@ -224,7 +227,9 @@ func (l *Load) order(r *rand.Rand, at state.Time, emit func(sim.Input)) {
 // goods moves goods about.
 func (l *Load) goods(r *rand.Rand, at state.Time, emit func(sim.Input)) {
 	s, p, q, doc := sku(r.IntN(skus)), place(r.IntN(places)), 1+r.Int64N(4), fmt.Sprintf("d-%d", l.n)
-	switch r.IntN(7) {
+	switch r.IntN(8) {
+	case 7:
+		l.wish(r, s, p, at, emit)
 	case 0:
 		l.send(emit, retail.TopicStock, "stock.counted", at, &event.StockCounted{SKU: s, Location: p, Quantity: r.Int64N(6), Document: doc}, later(r))
 	case 1:
@@ -251,12 +256,24 @@ func (l *Load) goods(r *rand.Rand, at state.Time, emit func(sim.Input)) {
 	}
 }
 
+// wish asks for goods, mostly for a customer.
+func (l *Load) wish(r *rand.Rand, sku, place string, at state.Time, emit func(sim.Input)) {
+	e := &event.StockAsked{SKU: sku, Location: place, Quantity: r.Int64N(3), Staff: "s-1"}
+	if r.IntN(4) > 0 {
+		e.Customer = []event.Identifier{{Type: "loyalty", Value: fmt.Sprintf("c-%d", r.IntN(5))}}
+	}
+	l.send(emit, retail.TopicInteractions, "stock.asked", at, e, later(r))
+}
+
 // publish proposes a policy through the API.
 func (l *Load) publish(r *rand.Rand, at state.Time, emit func(sim.Input)) {
 	p := *policy.Default(policy.NameAllocation).Allocation
 	p.SplitPerParcel = state.Decimal(r.IntN(5)) * state.One
 	p.PartialOrders = r.IntN(2) == 0
 	p.SafetyStock = r.Int64N(2)
+	p.ConfidenceWeight = state.Decimal(r.IntN(3)) * state.One / 2
+	p.AcceptanceFloor = state.Decimal(r.IntN(2)) * state.One * 4 / 5
+	p.DepletionAlerts = []string{policy.DepletionOnline, policy.DepletionAll, policy.DepletionNone}[r.IntN(3)]
 	l.n++
 	e := l.event("policy.published", at, &event.PolicyPublished{Name: policy.NameAllocation, Author: "shop", Allocation: &p})
 	emit(sim.Input{Command: &e, Key: policy.NameAllocation, After: later(r)})
