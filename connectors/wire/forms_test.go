@@ -145,8 +145,8 @@ func inAllForms(t failer, e *operators.Event) map[string]connectors.RawRecord {
 // in one is refused in all, with one code at one field.
 func TestEveryFormSaysTheSame(t *testing.T) {
 	d := newDecoder(t)
+	accepted, refused := map[string]int{}, 0
 	for _, k := range kinds {
-		accepted, refused := 0, 0
 		rapid.Check(t, func(t *rapid.T) {
 			f := &filler{t: t, faults: rapid.Bool().Draw(t, "faults")}
 			e := operators.Event{ID: someText.Draw(t, "id"), Source: someText.Draw(t, "source"), Type: k.name,
@@ -155,14 +155,19 @@ func TestEveryFormSaysTheSame(t *testing.T) {
 				Payload: state.Nested{Value: k.make()}}
 			e.Payload.Value.Visit(f)
 			if saysTheSame(t, d, inAllForms(t, &e)) {
-				accepted++
+				accepted[k.name]++
 			} else {
 				refused++
 			}
 		})
-		if accepted < refused || refused == 0 {
-			t.Errorf("%s: %d events accepted, %d refused; want most accepted, some refused", k.name, accepted, refused)
+	}
+	for _, k := range kinds {
+		if accepted[k.name] == 0 {
+			t.Errorf("%s: no event was accepted", k.name)
 		}
+	}
+	if refused == 0 {
+		t.Error("no event was refused")
 	}
 }
 
