@@ -2,6 +2,7 @@ package bench
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -137,7 +138,7 @@ func newReport(what string, cfg *Config) *Report {
 	if gogc == "" {
 		gogc = strconv.Itoa(assembly.GCPercent)
 	}
-	return &Report{What: what, Commit: commit(), SharedWith: cfg.SharedWith, GOGC: gogc, Command: strings.Join(os.Args, " "),
+	return &Report{What: what, Commit: commit(), SharedWith: cfg.SharedWith, GOGC: gogc, Command: strings.Join(append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), " "),
 		Machine: Machine{CPU: cpuModel(), Cores: runtime.NumCPU(), Kernel: kernel()},
 		Nodes:   cfg.Nodes, Durability: cfg.Durability, OfferedPerSecond: cfg.Rate, CommitsInPath: 1}
 }
