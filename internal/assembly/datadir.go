@@ -62,7 +62,7 @@ type marker struct {
 
 const (
 	markerFormat = "anabranch data directory"
-	thisLayout   = 1
+	thisLayout   = 2 // 2: rows of policies, decisions and places have more fields
 )
 
 // Broker and Sample are where the parts keep their files.
