@@ -15,8 +15,10 @@ import (
 // are cut, so that the followers elect, and nothing is written, applied or
 // acknowledged here any more. The only voter of a group waits for its disk.
 func (g *Group) watchDisk(ctx context.Context) {
-	tick := time.NewTicker(g.cfg.Stall / 10)
+	every := g.cfg.Stall / 10
+	tick := time.NewTicker(every)
 	defer tick.Stop()
+	hang, last := hanging{most: 2 * every}, time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -25,17 +27,41 @@ func (g *Group) watchDisk(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		age, op := g.log.Pending()
-		if age < g.patience(op) || g.raft.State() != raft.Leader || len(g.voters()) < 2 {
+		now := time.Now()
+		access := g.log.Pending()
+		hang.seen(access, now.Sub(last))
+		last = now
+		if hang.watched < g.patience(access.Op) || g.raft.State() != raft.Leader || len(g.voters()) < 2 {
 			continue
 		}
-		err := fmt.Errorf("log: %s has been hanging for %v", op, age.Round(time.Millisecond))
+		err := fmt.Errorf("log: %s has been hanging for %v", access.Op, access.Age.Round(time.Millisecond))
 		g.stalled.Store(true)
 		g.log.Refuse(err)
 		g.fail("stall", err)
 		g.abdicate()
 		g.cfg.Stalled(err)
 		return
+	}
+}
+
+// hanging adds up how long this process has watched an access hang. A process
+// that is stopped, or gets no processor, does not watch: the access may well have
+// ended meanwhile, and nobody has had the chance to note it.
+type hanging struct {
+	most    time.Duration // of watching between two looks
+	access  uint64
+	watched time.Duration
+}
+
+// seen takes what a look has found, some time after the look before.
+func (h *hanging) seen(oldest raftlog.Access, since time.Duration) {
+	switch oldest.ID {
+	case 0:
+		h.access, h.watched = 0, 0
+	case h.access:
+		h.watched += min(since, h.most)
+	default:
+		h.access, h.watched = oldest.ID, min(oldest.Age, since, h.most)
 	}
 }
 

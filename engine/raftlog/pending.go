@@ -39,16 +39,24 @@ func (p *pending) end(id uint64) {
 	}
 }
 
-// Pending is how long the oldest writing access to the disk has been under way,
-// and its kind; 0 if there is none.
-func (l *Log) Pending() (age time.Duration, op Op) {
+// Access is a writing access to the disk.
+type Access struct {
+	ID  uint64 // from 1, rising; 0 is none
+	Op  Op
+	Age time.Duration
+}
+
+// Pending is the oldest writing access to the disk that is under way; the zero
+// Access if there is none.
+func (l *Log) Pending() Access {
 	p := &l.disk.pending
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.ops) == 0 {
-		return 0, ""
+		return Access{}
 	}
-	return time.Since(p.ops[0].begun), p.ops[0].op
+	oldest := p.ops[0]
+	return Access{ID: oldest.id, Op: oldest.op, Age: time.Since(oldest.begun)}
 }
 
 // Refuse has every later write fail with an error. It does not wait for one

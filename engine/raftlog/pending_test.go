@@ -25,15 +25,15 @@ func TestPending(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if age, op := l.Pending(); age != 0 {
-		t.Errorf("Pending() of an idle log = %v, %s; want 0", age, op)
+	if idle := l.Pending(); idle != (Access{}) {
+		t.Errorf("Pending() of an idle log = %+v; want none", idle)
 	}
 	armed.Store(true)
 	stored := make(chan error, 1)
 	go func() { stored <- l.StoreLog(&raft.Log{Index: 1, Term: 1}) }()
 	<-hanging
-	if age, op := l.Pending(); age <= 0 || age > time.Minute || op != OpWrite {
-		t.Errorf("Pending() of a hanging write = %v, %s; want its age", age, op)
+	if a := l.Pending(); a.ID == 0 || a.Age <= 0 || a.Age > time.Minute || a.Op != OpWrite {
+		t.Errorf("Pending() of a hanging write = %+v; want it with its age", a)
 	}
 	stalled := errors.New("stalled")
 	l.Refuse(stalled)
