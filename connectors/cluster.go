@@ -57,6 +57,9 @@ type Cluster interface {
 	// Transfer hands the leadership of a group to a node, or with "" to any
 	// other that is caught up.
 	Transfer(ctx context.Context, group int, node string) error
+	// Move moves a shard to another group and waits until it is there. Commands
+	// and queries for its keys wait meanwhile, and nothing is decided for them.
+	Move(ctx context.Context, shard, group int) error
 	// Status describes the cluster as this node sees it, from this node alone.
 	Status(ctx context.Context) (Status, error)
 	// Nodes asks every member for its own view. A node that does not answer in

@@ -90,7 +90,21 @@ type Reader interface {
 	Digest(shard Shard) (Digest, error)
 	// Rows visits every stored row of a shard in key order.
 	Rows(shard Shard, fn func(id CellID, t *Table, row string, value Visitable) bool) error
+	// Stored visits the same rows as they are stored, then compares them with
+	// the shard's digest. An error that wraps [ErrDamaged] says that they are
+	// not what was written.
+	Stored(shard Shard, fn func(r StoredRow) bool) error
 	Close() error
+}
+
+// StoredRow is a row as it is stored. Its value begins with the feature level
+// that it was written in.
+type StoredRow struct {
+	Cell    CellID
+	Table   TableID
+	Row     string
+	Expires Time
+	Value   []byte
 }
 
 // Digest is a multiset hash of a shard's stored rows: the sum, modulo 2¹²⁸, of

@@ -31,6 +31,8 @@ type Stage struct {
 	Decl     *operators.Declaration
 	// Topics are the aliases of the input topics the stage transitively
 	// consumes, and Depth its longest path from one: they give its event clock.
+	// The way from a partition to an event's primary key counts too, as the two
+	// may be of different groups.
 	Topics []string
 	Depth  int
 }

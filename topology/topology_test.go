@@ -94,7 +94,7 @@ func TestClocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for stage, depth := range map[string]int{"a": 0, "b": 1, "c": 2} {
+	for stage, depth := range map[string]int{"a": 1, "b": 2, "c": 3} {
 		s := p.Stage(stage)
 		if s.Depth != depth || len(s.Topics) != 1 || s.Topics[0] != "in" {
 			t.Errorf("stage %s: depth %d, topics %v; want %d, [in]", stage, s.Depth, s.Topics, depth)

@@ -139,7 +139,7 @@ func (b *Builder) clocks() {
 	}
 	for _, i := range b.plan.Inputs {
 		if i.Topic != "" {
-			b.spread(next, i.Port.Stage, i.Topic, 0, nil)
+			b.spread(next, i.Port.Stage, i.Topic, 1, nil)
 		}
 	}
 	for _, s := range b.plan.Stages {

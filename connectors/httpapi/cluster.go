@@ -30,7 +30,24 @@ type transferAnswer struct {
 	}
 }
 
+type moveInput struct {
+	Body struct {
+		Shard int `json:"shard" minimum:"0"`
+		Group int `json:"group" minimum:"0" doc:"group that the shard shall belong to"`
+	}
+}
+
+type moveAnswer struct {
+	Index uint64 `header:"Anabranch-Index" doc:"log index that the answer is good for"`
+	Body  struct {
+		Shard  int   `json:"shard"`
+		Group  int   `json:"group" doc:"group that it belongs to now"`
+		TookUS int64 `json:"took_us" doc:"until it was there, in microseconds"`
+	}
+}
+
 func (a *api) registerCluster() {
+	register(a, http.MethodPost, "/v1/cluster/move", "move-shard", "Move a shard to another group", a.move)
 	register(a, http.MethodPost, "/v1/cluster/init", "init-cluster", "Form a new cluster of the nodes that this one was told to join", a.initCluster)
 	register(a, http.MethodPost, "/v1/cluster/transfer", "transfer", "Hand the leadership of a group to another node", a.transfer)
 }
@@ -85,6 +102,21 @@ func (a *api) transfer(ctx context.Context, in *transferInput) (*transferAnswer,
 		case <-again.C:
 		}
 	}
+}
+
+func (a *api) move(ctx context.Context, in *moveInput) (*moveAnswer, error) {
+	start := time.Now()
+	if err := a.cfg.Cluster.Move(ctx, in.Body.Shard, in.Body.Group); err != nil {
+		return nil, refused(problemOfCommand("move", err))
+	}
+	out := &moveAnswer{}
+	out.Body.Shard, out.Body.Group, out.Body.TookUS = in.Body.Shard, in.Body.Group, time.Since(start).Microseconds()
+	index, err := a.applied(ctx)
+	if err != nil {
+		return nil, problemOf("the shard has moved; status", err)
+	}
+	out.Index = index
+	return out, nil
 }
 
 // leaderOf is the leader of a group, and what this node has applied of it.

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -151,6 +152,14 @@ func (b *blocking) Ask(ctx context.Context, _, _, _ string, _ state.Visitable, _
 }
 
 func (f *fake) Init(context.Context) error { return f.nodesErr }
+
+// Move knows two shards.
+func (f *fake) Move(_ context.Context, shard, _ int) error {
+	if shard > 1 {
+		return fmt.Errorf("%w: shard %d", connectors.ErrNotFound, shard)
+	}
+	return f.err
+}
 
 // Transfer makes the node the leader at once.
 func (f *fake) Transfer(_ context.Context, group int, node string) error {

@@ -142,6 +142,10 @@ func (c *Core) item(it *Item) {
 		c.applyInputs(it.Inputs)
 	case it.Control != nil:
 		c.applyControl(it.Control)
+	case it.Import != nil:
+		c.applyImport(it.Import)
+	case it.Sweep != nil:
+		c.applySweep(it.Sweep)
 	}
 }
 

@@ -16,17 +16,22 @@ func (c *Core) applyControl(k *Control) {
 	r := Reply{Source: controlSource, ID: k.ID, Outcome: OutcomeApplied}
 	switch k.Kind {
 	case ControlOpen:
-		c.openPartition(k)
+		r.Code = c.openPartition(k)
 	case ControlGap:
-		if code := c.applyGap(k); code != "" {
-			r.Outcome, r.Code = OutcomeRefused, code
-		}
+		r.Code = c.applyGap(k)
+	case ControlMove:
+		r.Code = c.freeze(k)
+	case ControlThaw:
+		r.Code = c.thaw(k)
 	case ControlRedrive:
 		c.redrive(k, &r)
 	case ControlSkip:
 		r.Outcome, r.Code = OutcomeRefused, "not_halted" // a matching one never gets here
 	default:
 		r.Outcome, r.Code = OutcomeRefused, "control_unknown"
+	}
+	if r.Code != "" && r.Outcome == OutcomeApplied {
+		r.Outcome = OutcomeRefused
 	}
 	if k.ID != "" {
 		c.reply(r)
@@ -40,15 +45,31 @@ const controlSource = "!control"
 func (r *Reply) ControlReply(id string) bool { return r.Source == controlSource && r.ID == id }
 
 // openPartition fixes where a partition is first read from.
-func (c *Core) openPartition(k *Control) {
-	if k.Partition == nil || c.byName[k.Partition.String()] != nil {
-		return
+func (c *Core) openPartition(k *Control) (code string) {
+	if k.Partition == nil {
+		return "partition_missing"
 	}
 	name := k.Partition.String()
-	p := &partition{name: name, shard: c.shardOf(name), dirty: true,
+	shard := c.shardOf(name)
+	if code := c.elsewhere(shard); code != "" || c.byName[name] != nil {
+		return code
+	}
+	p := &partition{name: name, shard: shard, dirty: true,
 		row: positionRow{Partition: *k.Partition, Next: k.From, Idle: true}}
 	c.partitions = append(c.partitions, p)
 	c.byName[name] = p
+	return ""
+}
+
+// elsewhere says why nothing can be applied to a shard here now, "" if it can.
+func (c *Core) elsewhere(shard state.Shard) (code string) {
+	switch {
+	case !c.owns(shard):
+		return CodeOtherGroup
+	case !c.serves(shard):
+		return CodeShardMoving
+	}
+	return ""
 }
 
 // PartitionShard says whose group reads a partition.
@@ -63,6 +84,8 @@ func (c *Core) applyGap(k *Control) (code string) {
 	switch {
 	case p == nil:
 		return "partition_unknown"
+	case !c.serves(p.shard):
+		return CodeShardMoving
 	case k.From > p.row.Next || k.To <= p.row.Next:
 		return "gap_elsewhere"
 	}
@@ -76,8 +99,11 @@ func (c *Core) applyGap(k *Control) (code string) {
 func (c *Core) redrive(k *Control, r *Reply) {
 	r.Outcome = OutcomeRefused
 	shard, ok := DeadLetterShard(k.DeadLetter)
-	if !ok || int(shard) >= c.cfg.Shards+c.cfg.Groups || c.groupOf(shard) != c.cfg.Group {
+	if !ok || int(shard) >= c.cfg.Shards+c.cfg.Groups {
 		r.Code = "dead_letter_unknown"
+		return
+	}
+	if r.Code = c.elsewhere(shard); r.Code != "" {
 		return
 	}
 	cell := c.deadCell(shard)

@@ -43,7 +43,7 @@ type Config struct {
 	Shards int // of the cluster, group shards not counted
 	Group  int
 	Groups int
-	// GroupOf says which group a shard belongs to.
+	// GroupOf says which group a shard belongs to at first.
 	GroupOf     func(state.Shard) int
 	Incarnation uint64
 	Lateness    state.Time // 0: 10 s
@@ -90,6 +90,11 @@ type Core struct {
 	outsideMessage Message // the outside event at hand
 	derivedMessage Message // what it has caused, one after the other
 
+	places []place // by shard
+	moves  map[state.Shard]*moveRow
+	heard  map[state.Shard]uint64 // broadcast rows taken in, by the shard that published them
+	tables map[state.TableID]*state.Table
+
 	outboxes      []shardOutbox // by shard
 	outboxesDirty []state.Shard
 	hour          state.Time // of log time, and as decision ids name it
@@ -132,7 +137,7 @@ func New(cfg Config, store state.Store) (*Core, error) {
 		stages: map[state.StageID]*topology.Stage{}, lifetimes: map[state.StageID][]*state.Table{},
 		answers: map[*operators.OutPort]bool{}, outlets: map[*operators.OutPort]*outlet{},
 		laneDepth: map[lanePair]uint64{}, skips: map[uint64]map[uint64]bool{}, epoch: 1, scratch: map[state.StageID]*any{},
-		outboxes: make([]shardOutbox, cfg.Shards+cfg.Groups),
+		tables: map[state.TableID]*state.Table{},
 	}
 	c.call.core = c
 	c.indexPlan()
@@ -157,6 +162,9 @@ func (c *Core) indexPlan() {
 			}
 		}
 	}
+	for _, t := range Tables(c.plan) {
+		c.tables[t.ID] = t
+	}
 	for _, s := range c.plan.Stages {
 		for _, out := range s.Decl.Outs {
 			c.outlets[out] = c.outletOf(out)
@@ -175,14 +183,19 @@ func (c *Core) load() {
 		c.counters[name] = &counter{name: name, row: *v.(*counterRow)}
 		return true
 	})
+	c.loadPlaces()
+	c.loadHeard()
 	c.dues.init(c)
+	c.outboxes = make([]shardOutbox, c.cfg.Shards+c.cfg.Groups)
 	c.eachShard(func(shard state.Shard) {
 		c.loadPartitions(shard)
 		c.loadOutbox(shard)
 		c.loadLanes(shard)
-		c.loadConflated(shard)
 		c.deadLetters += c.deadHead(shard).Count
-		c.dues.load(c, shard)
+		if c.serves(shard) {
+			c.loadConflated(shard)
+			c.dues.load(c, shard)
+		}
 	})
 	c.marks.load(c)
 }
@@ -190,19 +203,11 @@ func (c *Core) load() {
 // eachShard visits the shards of this group in order, the group shard last.
 func (c *Core) eachShard(fn func(state.Shard)) {
 	for s := range c.cfg.Shards {
-		if c.cfg.GroupOf(state.Shard(s)) == c.cfg.Group {
+		if c.groupOf(state.Shard(s)) == c.cfg.Group {
 			fn(state.Shard(s))
 		}
 	}
 	fn(GroupShard(c.cfg.Shards, c.cfg.Group))
-}
-
-// groupOf says which group a shard belongs to, group shards included.
-func (c *Core) groupOf(s state.Shard) int {
-	if int(s) >= c.cfg.Shards {
-		return int(s) - c.cfg.Shards
-	}
-	return c.cfg.GroupOf(s)
 }
 
 func (c *Core) shardOf(key string) state.Shard { return state.ShardOf(key, c.cfg.Shards) }

@@ -236,9 +236,9 @@ func TestOutboxUntilAcknowledged(t *testing.T) {
 	if len(out.Records) != 3 || out.Records[1].Number != 2 || out.Records[0].ID == out.Records[1].ID {
 		t.Fatalf("records = %+v; want three, numbered per key", out.Records)
 	}
-	stage, key, ok := r.cores[0].FindDecision(out.Records[2].ID)
-	if !ok || stage != "tally" || key != "b" {
-		t.Errorf("FindDecision = %q %q %v; want tally b", stage, key, ok)
+	stage, key, ok, err := r.cores[0].FindDecision(out.Records[2].ID)
+	if err != nil || !ok || stage != "tally" || key != "b" {
+		t.Errorf("FindDecision = %q %q %v %v; want tally b", stage, key, ok, err)
 	}
 	last := out.Records[1]
 	r.apply(0, core.Item{Ack: &core.Ack{Shard: last.Shard, Through: last.Outbox, Progress: 9}})

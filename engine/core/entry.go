@@ -25,6 +25,8 @@ type Item struct {
 	LaneAck *LaneAck `v:"lane_ack"`
 	Inputs  *Inputs  `v:"inputs"`
 	Control *Control `v:"control"`
+	Import  *Import  `v:"import"`
+	Sweep   *Sweep   `v:"sweep"`
 }
 
 // Partition names a Kafka partition. The topic id makes a re-created topic
@@ -68,6 +70,7 @@ const (
 	KindPrimary   = 1 // an outside event at its primary key
 	KindBroadcast = 2 // a row of a broadcast table, for a group's shard
 	KindWatermark = 3 // a stream's watermark in another group
+	KindPlaced    = 4 // word of a group that a shard has moved there
 )
 
 // Message is one event addressed to one key.
@@ -80,7 +83,7 @@ type Message struct {
 	Cause   operators.Cause `v:"cause"`
 	TopicID string          `v:"topic_id"` // primary messages: of the cause's topic
 	Request string          `v:"request"`  // id of the API command that waits for an answer
-	Deleted bool            `v:"deleted"`  // broadcast: the row is withdrawn
+	Deleted bool            `v:"deleted"`  // broadcast: the row is withdrawn; watermark: it is at most this
 	Payload state.Nested    `v:"payload"`
 }
 
@@ -115,6 +118,8 @@ const (
 	ControlGap     = "gap"     // accept that [From, To) of a partition is lost
 	ControlRedrive = "redrive" // try a dead letter again
 	ControlSkip    = "skip"    // step over the message that halts the group
+	ControlMove    = "move"    // begin to move a shard to another group
+	ControlThaw    = "thaw"    // go on with a shard whose move was called off
 )
 
 // Control is an operator's (a person's) or the node's own command to the core.
@@ -129,4 +134,7 @@ type Control struct {
 	Event      *operators.Event `v:"event"`   // redrive: the event, read again
 	Index      uint64           `v:"index"`   // skip: the entry
 	Message    uint64           `v:"message"` // skip: the message in it, from 0
+	Shard      uint64           `v:"shard"`   // move and thaw
+	Group      uint64           `v:"group"`   // move: where to
+	Move       uint64           `v:"move"`    // thaw: which move, see [Move]
 }

@@ -58,6 +58,9 @@ func (c *Core) collectDue() []dueTimer {
 	if d.first != 0 && d.first <= now {
 		d.first = 0
 		c.eachShard(func(shard state.Shard) {
+			if !c.serves(shard) {
+				return
+			}
 			if b := d.bounds[shard]; b != 0 && b <= now {
 				d.bounds[shard] = 0
 				due = c.scanDue(due, shard, "", b, now)
@@ -74,7 +77,11 @@ func (c *Core) collectDue() []dueTimer {
 			continue
 		}
 		delete(d.byEvent, s.Name)
-		c.eachShard(func(shard state.Shard) { due = c.scanDue(due, shard, s.Name, b, mark) })
+		c.eachShard(func(shard state.Shard) {
+			if c.serves(shard) {
+				due = c.scanDue(due, shard, s.Name, b, mark)
+			}
+		})
 	}
 	if planted.MapOrder("core: timers fire in map order", due) {
 		return due

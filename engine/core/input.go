@@ -127,7 +127,7 @@ const markPasses = 1000
 // applyRange applies what of a range lies at and above the partition's next.
 func (c *Core) applyRange(r *Range) {
 	p := c.partitionOf(&r.Partition)
-	if p == nil {
+	if p == nil || !c.serves(p.shard) {
 		c.out.Wants = append(c.out.Wants, Want{Partition: r.Partition, Next: -1})
 		return
 	}
@@ -264,7 +264,7 @@ func (c *Core) refuse(shard state.Shard, m *Message, e *operators.Event, code st
 func (c *Core) applyInputs(in *Inputs) {
 	for i := range in.Status {
 		s := &in.Status[i]
-		if p := c.byName[s.Partition.String()]; p != nil && p.row.Idle != s.Idle {
+		if p := c.byName[s.Partition.String()]; p != nil && c.serves(p.shard) && p.row.Idle != s.Idle {
 			c.marks.keep(c, p.row.Partition.Topic)
 			p.row.Idle, p.dirty = s.Idle, true
 			c.marks.keep(c, p.row.Partition.Topic)

@@ -29,6 +29,9 @@ func Inspect(cfg Config, r state.Reader, shards []state.Shard, fault func(place,
 	} else if len(shards) > 0 {
 		n.faultf("group %d has rows, and no row of its own", cfg.Group)
 	}
+	if err := n.readMoves(); err != nil {
+		return err
+	}
 	for _, shard := range shards {
 		if err := n.inspectShard(shard); err != nil {
 			return err
@@ -46,7 +49,9 @@ type inspector struct {
 	operators map[state.StageID]bool
 
 	group     groupRow
-	drained   bool // no lane has a message on it
+	places    map[state.Shard]int  // of shards that have moved
+	partial   map[state.Shard]bool // of which only some rows are here
+	drained   bool                 // no lane has a message on it
 	positions []*positionRow
 	outcomes  []outcome
 
@@ -84,6 +89,9 @@ func (n *inspector) inspectShard(shard state.Shard) error {
 	n.letters, n.lastDead, n.head, n.position = deadHead{}, "", deadHead{}, 0
 	n.index, n.wanted = map[indexRow]bool{}, map[indexRow]string{}
 	n.others, n.timers = map[state.CellID]uint64{}, map[state.CellID]uint64{}
+	if n.partial[shard] {
+		return nil
+	}
 	if !n.owns(shard) {
 		n.faultf("has rows, and is not one of group %d's", n.cfg.Group)
 		return nil
@@ -104,7 +112,24 @@ func (n *inspector) owns(shard state.Shard) bool {
 	if int(shard) >= n.cfg.Shards {
 		return shard == GroupShard(n.cfg.Shards, n.cfg.Group)
 	}
+	if group, moved := n.places[shard]; moved {
+		return group == n.cfg.Group
+	}
 	return n.cfg.GroupOf(shard) == n.cfg.Group
+}
+
+// readMoves reads which shards have moved, or are about to.
+func (n *inspector) readMoves() error {
+	n.places = map[state.Shard]int{}
+	moved, err := ReadPlacements(n.reader, n.cfg.Shards, n.cfg.Group)
+	for _, p := range moved {
+		n.places[p.Shard] = p.Group
+	}
+	if err != nil {
+		return err
+	}
+	n.partial, err = PartialShards(n.reader, n.cfg.Shards, n.cfg.Group)
+	return err
 }
 
 // row takes the next row of the shard in.

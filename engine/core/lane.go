@@ -49,6 +49,20 @@ func (c *Core) toLane(from, to state.Shard, m *Message) {
 	c.laneDepth[lanePair{from, to}]++
 }
 
+// laneUpTo counts the messages of a lane that entries up to an index put there
+// and that are not acknowledged.
+func (c *Core) laneUpTo(pair lanePair, index uint64) (count uint64) {
+	cell := c.laneCell(pair.from, pair.to)
+	h := laneHeadOf(cell)
+	for n := h.Acked + 1; n < h.Next; n++ {
+		if row, ok := cell.Get(tabLane, number8(n)).(*laneRow); !ok || row.Index > index {
+			break
+		}
+		count++
+	}
+	return count
+}
+
 // PendingLanes visits every lane message not known to be applied; those of one
 // lane in order.
 func (c *Core) PendingLanes(fn func(l LaneOut) bool) {
@@ -74,6 +88,9 @@ func (c *Core) applyLane(l *Lane) {
 		return // of a cluster's earlier life: it will be asked again
 	}
 	from, to := state.Shard(l.From), state.Shard(l.To)
+	if int(to) >= len(c.places) || !c.serves(to) {
+		return // it is sent again, to the group that the shard belongs to then
+	}
 	cell := c.store.Cell(state.CellID{Shard: to, Stage: idLaneIn, Key: fmt.Sprintf("%04x", uint16(from))})
 	var in laneInRow
 	if row, ok := cell.Get(tabLaneIn, "").(*laneInRow); ok && row.Incarnation == l.Incarnation {
@@ -90,7 +107,7 @@ func (c *Core) applyLane(l *Lane) {
 			break
 		}
 		in.Last = n
-		c.laneMessage(to, &l.Messages[i])
+		c.laneMessage(from, to, &l.Messages[i])
 	}
 	if in.Last != before {
 		cell.Set(tabLaneIn, "", &in, 0)
@@ -98,9 +115,18 @@ func (c *Core) applyLane(l *Lane) {
 	c.out.LaneAcks = append(c.out.LaneAcks, LaneAck{From: l.From, To: l.To, Through: in.Last})
 }
 
-func (c *Core) laneMessage(to state.Shard, m *Message) {
+func (c *Core) laneMessage(from, to state.Shard, m *Message) {
 	c.fireTimers()
-	if !c.begin() {
+	skip := c.begin()
+	if m.Kind == KindBroadcast {
+		c.hear(from, m.Depth)
+	}
+	switch {
+	case skip:
+	case m.Kind == KindBroadcast:
+		c.applyBroadcast(m)
+		return
+	default:
 		c.message(to, m)
 		return
 	}
@@ -114,6 +140,9 @@ func (c *Core) laneMessage(to state.Shard, m *Message) {
 // applyLaneAck trims a lane up to what its other end has applied.
 func (c *Core) applyLaneAck(a *LaneAck) {
 	from, to := state.Shard(a.From), state.Shard(a.To)
+	if !c.owns(from) {
+		return // it has left, with everything acknowledged
+	}
 	cell := c.laneCell(from, to)
 	h := laneHeadOf(cell)
 	if a.Through >= h.Next {
@@ -142,15 +171,65 @@ func (c *Core) applyLaneAck(a *LaneAck) {
 
 // publish writes a row of a broadcast table in every group.
 func (c *Core) publish(from state.Shard, e *effect) {
+	number := c.published(from)
 	for g := range c.cfg.Groups {
-		m := Message{Kind: KindBroadcast, Port: uint64(e.publish.Table.ID), Key: e.key, Deleted: e.payload == nil,
+		m := Message{Kind: KindBroadcast, Port: uint64(e.publish.Table.ID), Key: e.key, Depth: number, Deleted: e.payload == nil,
 			Payload: state.Nested{Value: e.payload}}
 		if g == c.cfg.Group {
+			c.hear(from, number)
 			c.applyBroadcast(&m)
 		} else {
 			c.toLane(from, GroupShard(c.cfg.Shards, g), &m)
 		}
 	}
+}
+
+// published counts the rows that a shard has published: a shard moves only to a
+// group that has heard of as many, of each, as the old one.
+func (c *Core) published(from state.Shard) uint64 {
+	if c.cfg.Groups == 1 {
+		return 0
+	}
+	cell := c.store.Cell(state.CellID{Shard: from, Stage: idPublish})
+	row := &numberRow{Last: 1}
+	if before, ok := cell.Get(tabPublish, "").(*numberRow); ok {
+		row.Last += before.Last
+	}
+	cell.Set(tabPublish, "", row, 0)
+	return row.Last
+}
+
+func (c *Core) hear(from state.Shard, number uint64) {
+	if c.cfg.Groups > 1 {
+		c.heard[from] = number
+		c.groupCell.Set(tabHeard, shardRow(from), &numberRow{Last: number}, 0)
+	}
+}
+
+func (c *Core) loadHeard() {
+	c.heard = map[state.Shard]uint64{}
+	c.groupCell.Scan(tabHeard, "", "", func(row string, v state.Visitable) bool {
+		if s, err := strconv.ParseUint(row, 16, 16); err == nil {
+			c.heard[state.Shard(s)] = v.(*numberRow).Last
+		}
+		return true
+	})
+}
+
+func (c *Core) heardAll() (list []heardFrom) {
+	for _, s := range slices.Sorted(maps.Keys(c.heard)) {
+		list = append(list, heardFrom{Shard: uint64(s), Number: c.heard[s]})
+	}
+	return list
+}
+
+func (c *Core) hasHeard(list []heardFrom) bool {
+	for _, h := range list {
+		if c.heard[state.Shard(h.Shard)] < h.Number {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *Core) applyBroadcast(m *Message) {

@@ -149,6 +149,9 @@ func newPayload(plan *topology.Plan, r *operators.Record) state.Visitable {
 // applyAck trims an outbox up to what is known to be in Kafka.
 func (c *Core) applyAck(a *Ack) {
 	shard := state.Shard(a.Shard)
+	if !c.owns(shard) {
+		return // it has left, with everything acknowledged
+	}
 	cell, h := c.outboxCell(shard), &c.outboxes[shard].head
 	if a.Through >= h.Next {
 		c.breach("ack_beyond_outbox")
@@ -258,16 +261,19 @@ func (c *Core) flushShard(shard state.Shard, limit int) (flushed int, more bool)
 
 // FindDecision says which stage and key made a decision. It is good for
 // [topology.IndexLifetime].
-func (c *Core) FindDecision(id string) (stage, key string, ok bool) {
+func (c *Core) FindDecision(id string) (stage, key string, ok bool, err error) {
 	shard, bucket, ok := ParseDecisionID(id)
-	if !ok || int(shard) >= c.cfg.Shards || c.groupOf(shard) != c.cfg.Group {
-		return "", "", false
+	if !ok || int(shard) >= c.cfg.Shards {
+		return "", "", false, nil
+	}
+	if !c.serves(shard) {
+		return "", "", false, ErrElsewhere
 	}
 	row, ok := c.store.Cell(state.CellID{Shard: shard, Stage: idDecision, Key: bucket}).Get(tabDecision, decisionRowKey(id)).(*decisionRow)
 	if !ok {
-		return "", "", false
+		return "", "", false, nil
 	}
-	return row.Stage, row.Key, true
+	return row.Stage, row.Key, true, nil
 }
 
 // decisionRowKey is what of a decision id the index's cell does not say already:

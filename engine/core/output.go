@@ -17,6 +17,7 @@ type Output struct {
 	// LaneAcks go back to the groups whose lane messages this entry held.
 	LaneAcks []LaneAck
 	Trimmed  []Ack // outboxes that an acknowledgement trimmed
+	Moved    []ShardChange
 	Halt     *Halt // set when this entry halted the group
 }
 
@@ -33,6 +34,13 @@ const (
 	OutcomeDeadLetter = "dead_letter"
 	OutcomeAnswer     = "answer" // Answer holds the decision id
 	OutcomeRefused    = "refused"
+)
+
+// Codes of what is refused because a shard is not served here: the same again,
+// where it belongs, may be applied.
+const (
+	CodeOtherGroup  = "other_group"
+	CodeShardMoving = "shard_moving"
 )
 
 // Reply is the answer to a command: first its outcome, later, if it asked for

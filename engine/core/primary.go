@@ -42,8 +42,8 @@ func (c *Core) applyCommand(k *Command) {
 		shard = c.shardOf(key)
 	}
 	switch {
-	case c.groupOf(shard) != c.cfg.Group:
-		c.reply(Reply{Source: e.Source, ID: e.ID, Outcome: OutcomeRefused, Code: "other_group"})
+	case !c.serves(shard):
+		c.reply(Reply{Source: e.Source, ID: e.ID, Outcome: OutcomeRefused, Code: c.elsewhere(shard)})
 	case code == "" && !skip:
 		m.Port, m.Key, m.Payload = uint64(input.Port.ID), key, e.Payload
 		c.primary(input, shard, m)

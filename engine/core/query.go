@@ -17,8 +17,17 @@ type reader struct {
 }
 
 // Query answers a point query of a stage for one key, as of the last entry
-// applied. A nil answer means there is nothing under the key.
+// applied. A nil answer means there is nothing under the key. A shard that is on
+// its way to another group may have gone on there, and is not asked.
 func (c *Core) Query(stage, query, key string, q state.Visitable) (answer state.Visitable, err error) {
+	if shard := c.shardOf(key); !c.serves(shard) {
+		return nil, fmt.Errorf("core: query %s/%s: shard %d: %w", stage, query, shard, ErrElsewhere)
+	}
+	return c.QueryStale(stage, query, key, q)
+}
+
+// QueryStale is [Core.Query] for those who take an answer that may be old.
+func (c *Core) QueryStale(stage, query, key string, q state.Visitable) (answer state.Visitable, err error) {
 	port := c.plan.Query(stage, query)
 	if port == nil {
 		return nil, fmt.Errorf("core: stage %s answers no query %q", stage, query)
@@ -27,8 +36,8 @@ func (c *Core) Query(stage, query, key string, q state.Visitable) (answer state.
 		return nil, fmt.Errorf("core: query %s/%s: %s", stage, query, operators.CodeKeyInvalid)
 	}
 	shard := c.shardOf(key)
-	if c.groupOf(shard) != c.cfg.Group {
-		return nil, fmt.Errorf("core: query %s/%s: shard %d belongs to group %d", stage, query, shard, c.groupOf(shard))
+	if !c.owns(shard) {
+		return nil, fmt.Errorf("core: query %s/%s: shard %d: %w", stage, query, shard, ErrElsewhere)
 	}
 	r := &reader{core: c, key: key, cell: c.store.Cell(state.CellID{Shard: shard, Stage: c.plan.Stage(stage).ID, Key: key})}
 	defer func() {

@@ -45,7 +45,7 @@ func (c *Core) outletOf(out *operators.OutPort) *outlet {
 // this group and nothing on the lane to it is waiting, which must not be
 // overtaken.
 func (c *Core) local(from, to state.Shard) bool {
-	return c.groupOf(to) == c.cfg.Group && (len(c.laneDepth) == 0 || c.laneDepth[lanePair{from, to}] == 0)
+	return c.serves(to) && (len(c.laneDepth) == 0 || c.laneDepth[lanePair{from, to}] == 0)
 }
 
 // send takes what a message has caused to its target: the local queue or a lane.
@@ -136,10 +136,10 @@ func (c *Core) message(shard state.Shard, m *Message) {
 		}
 		c.deadLetter(shard, &operators.DeadLetter{Code: operators.CodeUnknownType, Stage: "lane", Key: m.Key,
 			Cause: m.Cause, TopicID: m.TopicID, Port: m.Port, Payload: m.Payload})
-	case KindBroadcast:
-		c.applyBroadcast(m)
 	case KindWatermark:
 		c.marks.receive(c, m)
+	case KindPlaced:
+		c.placed(m)
 	default:
 		c.haltWith("message_kind_unknown")
 	}

@@ -22,6 +22,7 @@ const (
 	stageDead     = "!dead"     // key: ""
 	stageConflate = "!conflate" // key: ""
 	stageDecision = "!decision" // key: hour of log time
+	stagePublish  = "!publish"  // key: ""
 )
 
 var (
@@ -34,6 +35,7 @@ var (
 	idDead     = state.StageID(state.IDOf(stageDead))
 	idConflate = state.StageID(state.IDOf(stageConflate))
 	idDecision = state.StageID(state.IDOf(stageDecision))
+	idPublish  = state.StageID(state.IDOf(stagePublish))
 )
 
 // broadcastKey is the key, in the group shard, of a stage's broadcast rows.
@@ -61,6 +63,8 @@ var (
 	tabDead     = outboxTable(table[operators.DeadLetter](stageDead, "letter"))
 	tabDeadHead = table[deadHead](stageDead, "head")
 	tabConflate = table[conflateRow](stageConflate, "latest")
+	tabPublish  = table[numberRow](stagePublish, "last")
+	tabHeard    = table[numberRow](stageGroup, "heard") // row: shard
 	tabDecision = lasting(table[decisionRow](stageDecision, "decision"), topology.IndexLifetime)
 
 	tabSeen   = lasting(table[seenRow]("!cell", "seen"), seenLifetime)
@@ -85,7 +89,7 @@ func lasting(t *state.Table, d state.Time) *state.Table {
 func Tables(plan *topology.Plan) []*state.Table {
 	return slices.Concat(plan.Tables(), []*state.Table{
 		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
-		tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabRegister,
+		tabPlace, tabMove, tabPublish, tabHeard, tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabRegister,
 	})
 }
 

@@ -20,6 +20,8 @@ func (x *Item) Visit(v state.Visitor) {
 	state.VisitOptional(v, "lane_ack", &x.LaneAck)
 	state.VisitOptional(v, "inputs", &x.Inputs)
 	state.VisitOptional(v, "control", &x.Control)
+	state.VisitOptional(v, "import", &x.Import)
+	state.VisitOptional(v, "sweep", &x.Sweep)
 }
 
 // Visit lists the fields of x.
@@ -104,6 +106,80 @@ func (x *Control) Visit(v state.Visitor) {
 	state.VisitOptional(v, "event", &x.Event)
 	v.Uint("index", &x.Index)
 	v.Uint("message", &x.Message)
+	v.Uint("shard", &x.Shard)
+	v.Uint("group", &x.Group)
+	v.Uint("move", &x.Move)
+}
+
+// Visit lists the fields of x.
+func (x *Import) Visit(v state.Visitor) {
+	v.String("id", &x.ID)
+	v.Uint("shard", &x.Shard)
+	v.Uint("from", &x.From)
+	v.Uint("move", &x.Move)
+	v.Uint("version", &x.Version)
+	v.Uint("number", &x.Number)
+	state.VisitStructs(v, "rows", &x.Rows)
+	state.VisitStructs(v, "holds", &x.Holds)
+	state.VisitOptional(v, "last", &x.Last)
+	v.Bool("cancel", &x.Cancel)
+}
+
+// Visit lists the fields of x.
+func (x *ImportRow) Visit(v state.Visitor) {
+	v.Uint("stage", &x.Stage)
+	v.String("key", &x.Key)
+	v.Uint("table", &x.Table)
+	v.String("row", &x.Row)
+	v.Time("expires", &x.Expires)
+	v.Bytes("value", &x.Value)
+}
+
+// Visit lists the fields of x.
+func (x *ImportEnd) Visit(v state.Visitor) {
+	v.Uint("rows", &x.Rows)
+	v.Uint("hi", &x.Hi)
+	v.Uint("lo", &x.Lo)
+	v.Time("log_time", &x.LogTime)
+	state.VisitStructs(v, "heard", &x.Heard)
+	state.VisitStructs(v, "marks", &x.Marks)
+}
+
+// Visit lists the fields of x.
+func (x *heardFrom) Visit(v state.Visitor) {
+	v.Uint("shard", &x.Shard)
+	v.Uint("number", &x.Number)
+}
+
+// Visit lists the fields of x.
+func (x *moveRow) Visit(v state.Visitor) {
+	v.String("phase", &x.Phase)
+	v.Uint("from", &x.From)
+	v.Uint("to", &x.To)
+	v.Uint("move", &x.Move)
+	v.Uint("version", &x.Version)
+	v.Uint("next", &x.Next)
+	v.Uint("rows", &x.Rows)
+	v.Uint("hi", &x.Hi)
+	v.Uint("lo", &x.Lo)
+	state.VisitStructs(v, "holds", &x.Holds)
+}
+
+// Visit lists the fields of x.
+func (x *Sweep) Visit(v state.Visitor) {
+	v.String("id", &x.ID)
+	v.Uint("shard", &x.Shard)
+	v.Uint("move", &x.Move)
+	state.VisitStructs(v, "rows", &x.Rows)
+	v.Bool("last", &x.Last)
+}
+
+// Visit lists the fields of x.
+func (x *RowName) Visit(v state.Visitor) {
+	v.Uint("stage", &x.Stage)
+	v.String("key", &x.Key)
+	v.Uint("table", &x.Table)
+	v.String("row", &x.Row)
 }
 
 // Visit lists the fields of x.
@@ -111,6 +187,14 @@ func (x *Halt) Visit(v state.Visitor) {
 	v.Uint("index", &x.Index)
 	v.Uint("message", &x.Message)
 	v.String("code", &x.Code)
+}
+
+// Visit lists the fields of x.
+func (x *placeRow) Visit(v state.Visitor) {
+	v.Uint("group", &x.Group)
+	v.Uint("version", &x.Version)
+	v.Uint("barred_version", &x.BarredVersion)
+	v.Uint("barred_move", &x.BarredMove)
 }
 
 // Visit lists the fields of x.

@@ -100,6 +100,9 @@ func (w *watermarks) of(c *Core, s *topology.Stage) state.Time {
 // at is a topic's watermark at a depth.
 func (w *watermarks) at(c *Core, topic string, depth int) state.Time {
 	mark := w.live(c, topic)
+	if depth > 0 && c.cfg.Groups > 1 {
+		mark = whole(mark)
+	}
 	for d := 1; d <= depth && c.cfg.Groups > 1; d++ {
 		for g := range c.cfg.Groups {
 			if g != c.cfg.Group {
@@ -124,7 +127,91 @@ func (w *watermarks) live(c *Core, topic string) state.Time {
 	if !reading {
 		mark = c.group.LogTime
 	}
-	return max(mark-c.cfg.Lateness, w.own[topic])
+	mark -= c.cfg.Lateness
+	for _, m := range c.moves { // a minimum: the order of the map does not matter
+		for i := range m.Holds {
+			if m.Phase == PhaseComing && m.Holds[i].Topic == topic {
+				mark = min(mark, m.Holds[i].Time)
+			}
+		}
+	}
+	return max(mark, w.own[topic])
+}
+
+// whole cuts a watermark down to the second. Groups tell each other no less, so
+// that two which were told the same by all have the same.
+func whole(t state.Time) state.Time { return t - t%state.Second }
+
+// most is the highest that this group's watermark of a topic can become as long
+// as the partitions of a frozen shard are read no further; none of them holds it
+// back if all are idle.
+func (w *watermarks) most(c *Core, topic string, frozen state.Shard) (most state.Time, ok bool) {
+	for _, p := range c.partitions {
+		if p.shard == frozen && p.row.Partition.Topic == topic && !p.row.Idle && (!ok || p.row.High < most) {
+			most, ok = p.row.High, true
+		}
+	}
+	return max(most-c.cfg.Lateness, w.live(c, topic)), ok
+}
+
+// hold takes the watermarks of partitions that will be read here: this group's
+// own go back to them. The others are told at once, by messages that can only
+// lower what they know, and before the partitions come.
+func (w *watermarks) hold(c *Core, holds []markEntry) {
+	for _, h := range holds {
+		w.keep(c, h.Topic)
+		if w.own[h.Topic] > h.Time {
+			w.own[h.Topic] = h.Time
+			if !slices.Contains(w.dirty, h.Topic) {
+				w.dirty = append(w.dirty, h.Topic)
+			}
+		}
+	}
+	for g := range c.cfg.Groups {
+		if g == c.cfg.Group || len(holds) == 0 {
+			continue
+		}
+		if w.out[g] != nil { // what it was about to be told may not hold any more
+			w.dropOut(c, g)
+		}
+		w.setSent(c, g, 0)
+		for _, h := range holds {
+			w.tell(c, g, &Message{Key: h.Topic, Time: whole(h.Time), Deleted: true})
+		}
+	}
+}
+
+// release lets go of watermarks that were held; none goes back.
+func (w *watermarks) release(c *Core, holds []markEntry) {
+	for _, h := range holds {
+		w.keep(c, h.Topic)
+	}
+}
+
+func (w *watermarks) setSent(c *Core, g int, sum state.Time) {
+	w.sent[g] = sum
+	c.groupCell.Set(tabMark, sentMark(g), &watermarkRow{Time: sum}, 0)
+}
+
+// told says whether all other groups know what they were told.
+func (w *watermarks) told(c *Core) bool {
+	from := GroupShard(c.cfg.Shards, c.cfg.Group)
+	for g := range c.cfg.Groups {
+		if g != c.cfg.Group && c.laneDepth[lanePair{from, GroupShard(c.cfg.Shards, g)}] > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// reached says whether this group's watermarks are not behind others.
+func (w *watermarks) reached(c *Core, marks []markEntry) bool {
+	for _, m := range marks {
+		if w.at(c, m.Topic, int(m.Depth)) < m.Time {
+			return false
+		}
+	}
+	return true
 }
 
 // keep remembers a topic's watermark as of now. It is called at points that the
@@ -161,7 +248,7 @@ func (w *watermarks) prepare(c *Core, g int) {
 	var sum state.Time
 	for _, t := range w.topics {
 		for d := range w.depth {
-			at := w.at(c, t, d)
+			at := whole(w.at(c, t, d))
 			sum += at / state.Second
 			row.Marks = append(row.Marks, markEntry{Topic: t, Depth: int64(d), Time: at})
 		}
@@ -169,8 +256,7 @@ func (w *watermarks) prepare(c *Core, g int) {
 	if sum <= w.sent[g] {
 		return
 	}
-	w.sent[g] = sum
-	c.groupCell.Set(tabMark, sentMark(g), &watermarkRow{Time: sum}, 0)
+	w.setSent(c, g, sum)
 	for pair, depth := range c.laneDepth {
 		if c.groupOf(pair.to) == g {
 			row.Left += depth // a sum: the order of the map does not matter
@@ -186,13 +272,21 @@ func (w *watermarks) sendIfDrained(c *Core, g int) {
 		c.groupCell.Set(tabMarkOut, strconv.Itoa(g), row, 0)
 		return
 	}
+	w.dropOut(c, g)
+	for _, m := range row.Marks {
+		w.tell(c, g, &Message{Port: uint64(m.Depth), Key: m.Topic, Time: m.Time})
+	}
+}
+
+func (w *watermarks) dropOut(c *Core, g int) {
 	c.groupCell.Delete(tabMarkOut, strconv.Itoa(g))
 	delete(w.out, g)
-	from, to := GroupShard(c.cfg.Shards, c.cfg.Group), GroupShard(c.cfg.Shards, g)
-	for _, m := range row.Marks {
-		c.toLane(from, to, &Message{Kind: KindWatermark, Port: uint64(m.Depth), Key: m.Topic, Time: m.Time,
-			Depth: uint64(c.cfg.Group)})
-	}
+}
+
+// tell sends a watermark to another group.
+func (w *watermarks) tell(c *Core, g int, m *Message) {
+	m.Kind, m.Depth = KindWatermark, uint64(c.cfg.Group)
+	c.toLane(GroupShard(c.cfg.Shards, c.cfg.Group), GroupShard(c.cfg.Shards, g), m)
 }
 
 // acked counts a lane message to group g, put there by an entry, as applied.
@@ -207,11 +301,31 @@ func (w *watermarks) acked(c *Core, g int, index uint64) {
 	w.sendIfDrained(c, g)
 }
 
+// recount counts anew what has to be acknowledged before groups are told: shards
+// have moved between them.
+func (w *watermarks) recount(c *Core) {
+	for g := range c.cfg.Groups {
+		row := w.out[g]
+		if row == nil {
+			continue
+		}
+		next := *row
+		next.Left = 0
+		for pair := range c.laneDepth { // a sum: the order of the map does not matter
+			if c.groupOf(pair.to) == g {
+				next.Left += c.laneUpTo(pair, row.Index)
+			}
+		}
+		w.out[g] = &next
+		w.sendIfDrained(c, g)
+	}
+}
+
 // receive takes another group's watermark: Port is the depth, Depth the group,
 // Key the topic.
 func (w *watermarks) receive(c *Core, m *Message) {
 	id := markID{int(m.Depth), m.Key, int(m.Port)}
-	if m.Time > w.got[id] {
+	if got := w.got[id]; m.Deleted && m.Time < got || !m.Deleted && m.Time > got {
 		w.got[id] = m.Time
 		c.groupCell.Set(tabMark, id.row(), &watermarkRow{Time: m.Time}, 0)
 	}

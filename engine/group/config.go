@@ -11,7 +11,6 @@ import (
 	"anabranch.dev/engine/raftlog"
 	"anabranch.dev/internal/metrics"
 	"anabranch.dev/operators"
-	"anabranch.dev/state"
 )
 
 // Config of a group. All fields are required unless a default is given.
@@ -25,7 +24,6 @@ type Config struct {
 	Voters []string
 
 	Core       core.Config
-	Shards     []state.Shard // of this group, its own shard included
 	Durability raftlog.Durability
 
 	// OpenStore opens (or makes) the state in a directory. A copy is opened only
@@ -74,6 +72,9 @@ type Config struct {
 	// may lose what they are given: it is sent again.
 	SendLane    func(l *core.Lane)
 	SendLaneAck func(a core.LaneAck)
+	// Placed is told where shards are, as this replica's state says: when it is
+	// opened, and whenever that changes. It must not block.
+	Placed func(placements []core.Placement)
 	// Changed is told, without detail, that leadership, readiness or the
 	// reading of first topics may have changed. It must not block.
 	Changed func()
@@ -103,6 +104,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Stall == 0 {
 		c.Stall = time.Second
+	}
+	if c.Placed == nil {
+		c.Placed = func([]core.Placement) {}
 	}
 	if c.Stalled == nil {
 		c.Stalled = func(error) {}

@@ -77,6 +77,7 @@ func (f fsm) applyLog(l *raft.Log) {
 	a.OutboxRecords, a.OutboxBytes = f.core.OutboxDepth()
 	f.cfg.Metrics.Applied(time.Since(start))
 	f.publish(out, entry)
+	f.placed(out.Moved)
 	if t := f.tenure.Load(); t != nil {
 		t.applied(a, entry)
 	}
@@ -239,6 +240,7 @@ func (f fsm) install() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.store, f.core, f.writing = store, c, writing
+	f.cfg.Placed(c.Placements())
 	f.restored.Store(store.Applied())
 	f.halted.Store(c.Halted() != nil)
 	f.poke()

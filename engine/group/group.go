@@ -43,6 +43,7 @@ type Group struct {
 	appliedIndex atomic.Uint64 // last index of any kind that has passed
 	restored     atomic.Uint64 // index of the state when it was opened
 	logBytes     atomic.Int64  // of entries since the last snapshot
+	shardChanges atomic.Uint64 // shards that came, left, were frozen or thawed
 	halted       atomic.Bool
 	stalled      atomic.Bool // the disk hung while this replica led
 	moved        sync.Cond   // broadcast when appliedIndex moves

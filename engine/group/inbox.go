@@ -17,6 +17,7 @@ type inbox struct {
 	laneAcks []core.LaneAck
 	commands []waitedCommand
 	controls []*core.Control
+	moves    []core.Item
 	calls    []func(t *tenure)
 	outcomes []outcome
 	lost     error // a proposal's fate is not known, or it was refused
@@ -90,6 +91,9 @@ func (t *tenure) drain(now state.Time) {
 	for _, c := range in.controls {
 		t.machines.Proposer.Control(c)
 	}
+	for _, it := range in.moves {
+		t.machines.Proposer.Move(it)
+	}
 	for _, o := range in.outcomes {
 		t.opBusy = false
 		if o.op == leader.OpOpen {
@@ -114,11 +118,12 @@ func (in *inbox) reset() inbox {
 	clear(in.lanes)
 	clear(in.commands)
 	clear(in.controls)
+	clear(in.moves)
 	clear(in.calls)
 	clear(in.outcomes)
 	return inbox{applied: in.applied[:0], batches: in.batches[:0], lanes: in.lanes[:0],
 		laneAcks: in.laneAcks[:0], commands: in.commands[:0],
-		controls: in.controls[:0], calls: in.calls[:0], outcomes: in.outcomes[:0]}
+		controls: in.controls[:0], moves: in.moves[:0], calls: in.calls[:0], outcomes: in.outcomes[:0]}
 }
 
 // Fetched hands the group what was fetched of a partition that it reads.

@@ -19,7 +19,11 @@ func (g *Group) Ask(ctx context.Context, stage, query, key string, question stat
 	}
 	var answer state.Visitable
 	index, err := g.read(func() (err error) {
-		answer, err = g.core.Query(stage, query, key, question)
+		ask := g.core.Query
+		if c == connectors.Stale {
+			ask = g.core.QueryStale
+		}
+		answer, err = ask(stage, query, key, question)
 		return err
 	})
 	if err == nil && answer == nil {
@@ -35,10 +39,11 @@ func (g *Group) FindDecision(ctx context.Context, id string) (stage, key string,
 	}
 	_, err = g.read(func() error {
 		var ok bool
-		if stage, key, ok = g.core.FindDecision(id); !ok {
-			return connectors.ErrNotFound
+		var err error
+		if stage, key, ok, err = g.core.FindDecision(id); err == nil && !ok {
+			err = connectors.ErrNotFound
 		}
-		return nil
+		return err
 	})
 	return stage, key, err
 }

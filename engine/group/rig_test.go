@@ -108,15 +108,11 @@ func baseConfig(t testing.TB, dir string, b *broker) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shards := []state.Shard{core.GroupShard(testShards, 0)}
-	for s := range state.Shard(testShards) {
-		shards = append(shards, s)
-	}
 	return Config{
 		Dir: dir, Cluster: "test",
 		Core: core.Config{Plan: plan, Codec: codec.New(), Shards: testShards, Groups: 1,
 			GroupOf: func(state.Shard) int { return 0 }, Incarnation: 1, Clock: core.ClockWall},
-		Shards: shards, Durability: raftlog.Disk,
+		Durability: raftlog.Disk,
 		OpenStore: func(dir string, _ bool) (Store, error) {
 			s, err := pebblestate.Open(pebblestate.Options{Dir: dir, Tables: core.Tables(plan), Codec: codec.New(), HotBytes: 1 << 20})
 			if err != nil {

@@ -138,8 +138,14 @@ func (g *Group) Shards(ctx context.Context) ([]connectors.ShardStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]connectors.ShardStatus, 0, len(g.cfg.Shards))
-	for _, shard := range g.cfg.Shards {
+	g.mu.Lock()
+	var shards []state.Shard
+	if g.core != nil {
+		shards = g.core.Shards()
+	}
+	g.mu.Unlock()
+	list := make([]connectors.ShardStatus, 0, len(shards))
+	for _, shard := range shards {
 		if err = ctx.Err(); err != nil {
 			break
 		}

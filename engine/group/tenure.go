@@ -70,12 +70,12 @@ func (g *Group) newTenure(term uint64, slots int) *tenure {
 		wake: make(chan struct{}, 1), proposals: map[uint64]*proposal{}, opening: map[core.Partition]bool{},
 		arrivals: map[connectors.PartitionID][]arrival{},
 	}
-	start := leader.Read(g.core, g.cfg.Shards)
+	start := leader.Read(g.core)
 	for _, r := range start.Pending {
 		t.stamps = append(t.stamps, r.Time)
 	}
 	t.machines = leader.New(leader.Config{Clock: g.cfg.Core.Clock, Codec: g.cfg.Core.Codec, First: g.cfg.First,
-		Gap: g.cfg.Gap, Slots: slots, Limited: g.cfg.Core.Groups > 1 && g.cfg.Core.Clock == core.ClockReplay, Incarnation: g.cfg.Core.Incarnation, Limits: g.cfg.Limits}, start)
+		Gap: g.cfg.Gap, Slots: slots, Limited: g.cfg.Core.Groups > 1 && g.cfg.Core.Clock == core.ClockReplay, Incarnation: g.cfg.Core.Incarnation, Shards: g.cfg.Core.Shards, Limits: g.cfg.Limits}, start)
 	return t
 }
 
@@ -168,6 +168,9 @@ func (t *tenure) setInputs(list []Input) {
 	t.addInputs()
 }
 
+// elsewhere is the position of a partition that is not to be read here.
+const elsewhere = -1
+
 // addInputs starts the sources once all partitions are open: the merge of the
 // replay clock must know all of them before it lets anything pass.
 func (t *tenure) addInputs() {
@@ -185,6 +188,10 @@ func (t *tenure) addInputs() {
 	closed := 0
 	for i := range t.inputs {
 		in := &t.inputs[i]
+		if !g.core.Serves(core.PartitionShard(in.Partition, g.cfg.Core.Shards)) {
+			next[i] = elsewhere // its shard is on the move: whoever has it then reads it
+			continue
+		}
 		var open bool
 		if next[i], open = g.core.Next(in.Partition); open {
 			delete(t.opening, in.Partition)
@@ -201,6 +208,9 @@ func (t *tenure) addInputs() {
 		return
 	}
 	for i, in := range t.inputs {
+		if next[i] == elsewhere {
+			continue
+		}
 		t.machines.Intake.Add(in.Partition, in.ID, next[i], idle[in.Partition])
 	}
 	t.added = true

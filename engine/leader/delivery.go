@@ -74,6 +74,7 @@ type Delivery struct {
 	slot     int
 
 	shards   map[uint64]*Outbox // acknowledged by the broker or the log; and the end
+	moved    map[uint64]bool    // shards that have changed groups: old numbers of theirs may be found
 	progress int64              // read back up to here
 	before   int64              // and before the last transaction
 	acks     []core.Ack
@@ -83,9 +84,12 @@ type Delivery struct {
 
 func newDelivery(cfg Config, limits Limits, s Start) *Delivery {
 	d := &Delivery{limits: limits, codec: cfg.Codec, slots: max(cfg.Slots, 1), state: Closed, backoff: limits.RetryAfter,
-		shards: map[uint64]*Outbox{}, progress: s.Progress, before: s.Progress}
+		shards: map[uint64]*Outbox{}, moved: map[uint64]bool{}, progress: s.Progress, before: s.Progress}
 	for _, o := range s.Outboxes {
 		d.shards[o.Shard] = &o
+	}
+	for _, shard := range s.Moved {
+		d.moved[uint64(shard)] = true
 	}
 	d.add(s.Pending)
 	return d
@@ -173,6 +177,8 @@ func (d *Delivery) opened(p Progress, err error, now state.Time) {
 	for shard, number := range p.Through {
 		o := d.shards[uint64(shard)]
 		switch {
+		case d.moved[uint64(shard)] && (o == nil || number <= o.Acked):
+			// It left with all that acknowledged, and may have come back since.
 		case o == nil:
 			if number > 0 {
 				d.stop("progress topic: shard %d is at %d, but its outbox is empty", shard, number)

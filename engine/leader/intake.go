@@ -66,6 +66,7 @@ type Action struct {
 // in turn; under the replay clock it merges them strictly by event time.
 type Intake struct {
 	limits  Limits
+	shards  int // of the cluster
 	clock   core.Clock
 	policy  GapPolicy
 	first   func(topic string) bool

@@ -26,6 +26,7 @@ type Proposer struct {
 	ackBy    state.Time // when those waiting go into an entry of their own; 0 if not known yet
 	laneAcks []core.LaneAck
 	controls []*core.Control
+	moves    []core.Item // steps of moving shards
 	lanes    queue[*core.Lane]
 	commands queue[*core.Command]
 	deposed  bool
@@ -72,6 +73,9 @@ func (p *Proposer) laneAck(a core.LaneAck) {
 
 // Control queues a control.
 func (p *Proposer) Control(c *core.Control) { p.controls = append(p.controls, c) }
+
+// Move queues a step of moving a shard: an import or a sweep.
+func (p *Proposer) Move(it core.Item) { p.moves = append(p.moves, it) }
 
 // InFlight is the number of entries proposed and not applied.
 func (p *Proposer) InFlight() int { return len(p.flight) }
@@ -130,7 +134,8 @@ func (p *Proposer) gather(e *core.Entry, now state.Time) {
 	for _, c := range p.controls {
 		e.Items = append(e.Items, core.Item{Control: c})
 	}
-	p.laneAcks, p.controls = nil, nil
+	e.Items = append(e.Items, p.moves...)
+	p.laneAcks, p.controls, p.moves = nil, nil, nil
 	p.inputs(e, now)
 
 	p.odd = !p.odd
@@ -290,6 +295,8 @@ func (p *Proposer) Failed(e *core.Entry) {
 			p.commands.unshift(it.Command, recordOverhead+p.codec.Size(core.Level, it.Command))
 		case it.Control != nil:
 			p.controls = append(p.controls, it.Control)
+		case it.Import != nil, it.Sweep != nil:
+			p.moves = append(p.moves, *it)
 		case it.Inputs != nil:
 			for _, st := range it.Inputs.Status {
 				if s := p.intake.Source(st.Partition); s != nil {

@@ -18,6 +18,7 @@ type Config struct {
 	Limited bool
 	// Incarnation marks lane messages with the cluster's life.
 	Incarnation uint64
+	Shards      int // of the cluster
 	Limits      Limits
 }
 
@@ -28,7 +29,8 @@ type Start struct {
 	NextTimer     state.Time
 	Pending       []*operators.Record
 	Outboxes      []Outbox
-	Progress      int64 // offset in the progress partition to read on from
+	Moved         []state.Shard // that have changed groups, here or elsewhere
+	Progress      int64         // offset in the progress partition to read on from
 	Lanes         []core.LaneOut
 	OutboxRecords int
 	OutboxBytes   int64
@@ -39,9 +41,8 @@ type Outbox struct {
 	Shard, Acked, End uint64
 }
 
-// Read reads a tenure's start from the core, for the shards of its group, the
-// group's own shard included.
-func Read(c *core.Core, shards []state.Shard) Start {
+// Read reads a tenure's start from the core.
+func Read(c *core.Core) Start {
 	s := Start{LogTime: c.LogTime(), NextTimer: c.NextTimer(), Progress: c.ProgressOffset()}
 	s.OutboxRecords, s.OutboxBytes = c.OutboxDepth()
 	c.Pending(func(r *operators.Record) bool {
@@ -52,7 +53,12 @@ func Read(c *core.Core, shards []state.Shard) Start {
 		s.Lanes = append(s.Lanes, l)
 		return true
 	})
-	for _, shard := range shards {
+	for _, p := range c.Placements() {
+		if p.Version > 0 {
+			s.Moved = append(s.Moved, p.Shard)
+		}
+	}
+	for _, shard := range c.Shards() {
 		if acked, end := c.Acked(shard); end > 0 {
 			s.Outboxes = append(s.Outboxes, Outbox{Shard: uint64(shard), Acked: acked, End: end})
 		}
@@ -135,7 +141,7 @@ func New(cfg Config, s Start) *Tenure {
 	if cfg.First == nil {
 		cfg.First = func(string) bool { return false }
 	}
-	in := &Intake{limits: limits, clock: cfg.Clock, policy: cfg.Gap, first: cfg.First, merge: merge{floor: s.LogTime, limited: cfg.Limited}}
+	in := &Intake{limits: limits, shards: cfg.Shards, clock: cfg.Clock, policy: cfg.Gap, first: cfg.First, merge: merge{floor: s.LogTime, limited: cfg.Limited}}
 	return &Tenure{
 		Intake:   in,
 		Proposer: newProposer(cfg, limits, in, s),
@@ -157,6 +163,7 @@ func (t *Tenure) Applied(a Applied) {
 	if t.deposed {
 		return
 	}
+	t.shards(a.Output.Moved)
 	proof := t.Proposer.applied(a)
 	t.Delivery.add(a.Output.Records)
 	t.Lanes.add(a.Output.Lanes)

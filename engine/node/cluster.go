@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,12 +20,15 @@ func (n *Node) Ask(ctx context.Context, stage, query, key string, question state
 	if port == nil {
 		return nil, 0, fmt.Errorf("stage %s answers no query %q", stage, query)
 	}
-	id := n.groupOfKey(key)
-	if g := n.group(id); c == connectors.Stale && g != nil && g.VotesHere() {
-		return g.Ask(ctx, stage, query, key, question, c)
+	where := func() int { return n.groupOfKey(key) }
+	if g := n.group(where()); c == connectors.Stale && g != nil && g.VotesHere() {
+		answer, index, err := g.Ask(ctx, stage, query, key, question, c)
+		if !errors.Is(err, core.ErrElsewhere) {
+			return answer, index, err
+		}
 	}
 	q := &askRequest{Stage: stage, Query: query, Key: key, Consistency: string(c), Question: state.Nested{Value: question}}
-	a, err := forward(ctx, n, id, callAsk, reads, q, func() (*askAnswer, error) { return n.askHere(ctx, q) })
+	a, err := forwardTo(ctx, n, where, callAsk, reads, q, func() (*askAnswer, error) { return n.askHere(ctx, q) })
 	if err != nil {
 		return nil, 0, err
 	}
@@ -61,22 +65,25 @@ func (n *Node) askHere(ctx context.Context, q *askRequest) (*askAnswer, error) {
 // Submit implements [connectors.Cluster].
 func (n *Node) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	q := &submitRequest{Event: e, Answer: answer}
-	id, err := n.groupOfEvent(&q.Event)
+	where, err := n.groupOfEvent(&q.Event)
 	if err != nil {
 		return connectors.Reply{}, err
 	}
-	a, err := forward(ctx, n, id, callSubmit, writes, q, func() (*replyAnswer, error) { return n.submitHere(ctx, q) })
+	a, err := forwardTo(ctx, n, where, callSubmit, writes, q, func() (*replyAnswer, error) { return n.submitHere(ctx, q) })
 	return a.reply(), err
 }
 
 func (n *Node) submitHere(ctx context.Context, q *submitRequest) (*replyAnswer, error) {
-	id, err := n.groupOfEvent(&q.Event)
+	where, err := n.groupOfEvent(&q.Event)
 	if err != nil {
 		return nil, err
 	}
 	var a replyAnswer
-	return &a, n.atLeader(id, func(g *group.Group) error {
+	return &a, n.atLeader(where(), func(g *group.Group) error {
 		r, err := g.Submit(ctx, q.Event, q.Answer)
+		if err == nil {
+			err = elsewhere(r)
+		}
 		a = replyAnswer(r)
 		return err
 	})
@@ -92,19 +99,29 @@ func (a *replyAnswer) reply() connectors.Reply {
 
 // groupOfEvent is the group of an event's primary key. What has none is
 // dead-lettered by the first group.
-func (n *Node) groupOfEvent(e *operators.Event) (int, error) {
+func (n *Node) groupOfEvent(e *operators.Event) (where func() int, err error) {
 	input := n.cfg.Plan.Input(e.Type)
 	if input == nil || e.Reject != nil {
-		return 0, nil
+		return func() int { return 0 }, nil
 	}
 	if e.Payload.Value == nil {
 		v := input.Port.New()
 		if err := n.cfg.Codec.Decode(e.Payload.Raw, v); err != nil {
-			return 0, fmt.Errorf("event %s of %s: %w", e.ID, e.Source, err)
+			return nil, fmt.Errorf("event %s of %s: %w", e.ID, e.Source, err)
 		}
 		e.Payload.Value = v
 	}
-	return n.groupOfKey(input.Key(e.Payload.Value)), nil
+	key := input.Key(e.Payload.Value)
+	return func() int { return n.groupOfKey(key) }, nil
+}
+
+// elsewhere is the error of what a group refused because the shard concerned is
+// another's, or on its way there. Nothing was done.
+func elsewhere(r connectors.Reply) error {
+	if r.Outcome == core.OutcomeRefused && (r.Code == core.CodeOtherGroup || r.Code == core.CodeShardMoving) {
+		return fmt.Errorf("%w: %s", core.ErrElsewhere, r.Code)
+	}
+	return nil
 }
 
 // FindDecision implements [connectors.Cluster].
@@ -114,7 +131,7 @@ func (n *Node) FindDecision(ctx context.Context, id string) (stage, key string, 
 		return "", "", connectors.ErrNotFound
 	}
 	q := &idRequest{ID: id}
-	a, err := forward(ctx, n, n.groupOf(shard), callFindDecision, reads, q, func() (*decisionAnswer, error) { return n.findDecisionHere(ctx, q) })
+	a, err := forwardTo(ctx, n, func() int { return n.groupOf(shard) }, callFindDecision, reads, q, func() (*decisionAnswer, error) { return n.findDecisionHere(ctx, q) })
 	if err != nil {
 		return "", "", err
 	}

@@ -140,7 +140,7 @@ func (n *Node) DeadLetter(ctx context.Context, id string) (operators.DeadLetter,
 		return operators.DeadLetter{}, err
 	}
 	q := &idRequest{ID: id}
-	a, err := forward(ctx, n, at, callDeadLetter, reads, q, func() (*lettersAnswer, error) { return n.deadLetterHere(ctx, q) })
+	a, err := forwardTo(ctx, n, at, callDeadLetter, reads, q, func() (*lettersAnswer, error) { return n.deadLetterHere(ctx, q) })
 	if err != nil {
 		return operators.DeadLetter{}, err
 	}
@@ -154,12 +154,16 @@ func (n *Node) deadLetterHere(ctx context.Context, q *idRequest) (*lettersAnswer
 		return nil, err
 	}
 	var d *operators.DeadLetter
-	err = n.atLeader(at, func(g *group.Group) error {
+	shard, _ := core.DeadLetterShard(q.ID)
+	err = n.atLeader(at(), func(g *group.Group) error {
 		r, err := g.View(ctx, connectors.Linearizable)
 		if err != nil {
 			return err
 		}
 		d, err = core.FindDeadLetter(r, q.ID)
+		if d == nil && err == nil && !g.Serves(shard) {
+			err = core.ErrElsewhere
+		}
 		return errors.Join(err, r.Close())
 	})
 	switch {
@@ -171,12 +175,13 @@ func (n *Node) deadLetterHere(ctx context.Context, q *idRequest) (*lettersAnswer
 	return &lettersAnswer{Letters: []operators.DeadLetter{*d}}, nil
 }
 
-func (n *Node) groupOfLetter(id string) (int, error) {
+// groupOfLetter says where a dead letter is: its shard may move.
+func (n *Node) groupOfLetter(id string) (where func() int, err error) {
 	shard, ok := core.DeadLetterShard(id)
 	if !ok || int(shard) >= n.cfg.Shards+n.cfg.Groups {
-		return 0, connectors.ErrNotFound
+		return nil, connectors.ErrNotFound
 	}
-	return n.groupOf(shard), nil
+	return func() int { return n.groupOf(shard) }, nil
 }
 
 // codeRecordGone refuses a redrive whose record the topic no longer has.
@@ -190,7 +195,7 @@ func (n *Node) Redrive(ctx context.Context, id string) (connectors.Reply, error)
 		return connectors.Reply{}, err
 	}
 	q := &idRequest{ID: id}
-	a, err := forward(ctx, n, at, callRedrive, writes, q, func() (*replyAnswer, error) { return n.redriveHere(ctx, q) })
+	a, err := forwardTo(ctx, n, at, callRedrive, writes, q, func() (*replyAnswer, error) { return n.redriveHere(ctx, q) })
 	return a.reply(), err
 }
 
@@ -215,9 +220,12 @@ func (n *Node) redriveHere(ctx context.Context, q *idRequest) (*replyAnswer, err
 		return nil, err
 	}
 	var a replyAnswer
-	return &a, n.atLeader(at, func(g *group.Group) error {
+	return &a, n.atLeader(at(), func(g *group.Group) error {
 		r, err := g.Control(ctx, c)
 		a = replyAnswer(r)
+		if err == nil {
+			err = elsewhere(r)
+		}
 		return err
 	})
 }

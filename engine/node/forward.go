@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/peer"
 	"anabranch.dev/state"
@@ -34,7 +35,13 @@ const (
 // that leads. While none does, it waits. A request whose answer was lost is not
 // made again: what writes is reported as unknown.
 func forward[A any, P visitable[A]](ctx context.Context, n *Node, id int, method string, e effect, q state.Visitable, here func() (*A, error)) (*A, error) {
-	if g := n.group(id); g != nil && g.Leading() {
+	return forwardTo[A, P](ctx, n, func() int { return id }, method, e, q, here)
+}
+
+// forwardTo forwards to the group of a shard, which may be another one by the
+// time that a leader is found: it waits, too, while the shard is on the move.
+func forwardTo[A any, P visitable[A]](ctx context.Context, n *Node, groupOf func() int, method string, e effect, q state.Visitable, here func() (*A, error)) (*A, error) {
+	if g := n.group(groupOf()); g != nil && g.Leading() {
 		if a, err := here(); !errors.Is(err, errNotLeader) {
 			return a, err
 		}
@@ -50,6 +57,7 @@ func forward[A any, P visitable[A]](ctx context.Context, n *Node, id int, method
 	patient, cancel := context.WithTimeout(ctx, leaderPatience)
 	defer cancel()
 	for {
+		id := groupOf()
 		leader, err := n.awaitLeader(patient, id)
 		if err != nil {
 			return nil, err
@@ -137,7 +145,7 @@ func (n *Node) atLeader(id int, fn func(g *group.Group) error) error {
 		return errNotLeader
 	}
 	err := fn(g)
-	if errors.Is(err, connectors.ErrUnavailable) || errors.Is(err, group.ErrNotLeader) {
+	if errors.Is(err, connectors.ErrUnavailable) || errors.Is(err, group.ErrNotLeader) || errors.Is(err, core.ErrElsewhere) {
 		return fmt.Errorf("%w: %w", errNotLeader, err)
 	}
 	return err

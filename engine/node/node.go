@@ -26,6 +26,8 @@ type Node struct {
 	slotsOpen bool    // used by Open, then by Run
 	inputs    *inputs
 	lanes     *lanes
+	places    places
+	mover     *mover
 	watchers  watchers
 	peers     peers
 	started   time.Time
@@ -75,6 +77,8 @@ func (n *Node) open() (err error) {
 	if n.dir, err = openDirectory(&n.cfg); err != nil {
 		return err
 	}
+	n.places.init(n.cfg.Shards, n.cfg.Groups)
+	n.mover = &mover{n: n, busy: map[state.Shard]bool{}}
 	for id := range n.cfg.Groups {
 		n.slots = append(n.slots, &slot{n: n, id: id})
 	}
@@ -112,29 +116,6 @@ func (n *Node) openSlots() error {
 // isAlone says whether this node is the whole cluster.
 func (n *Node) isAlone() bool { return len(n.dir.now().Members) == 1 }
 
-// groupOf is the placement: shards lie in the groups in equal stretches.
-func (n *Node) groupOf(s state.Shard) int { return groupOfShard(s, n.cfg.Shards, n.cfg.Groups) }
-
-func groupOfShard(s state.Shard, shards, groups int) int {
-	if int(s) >= shards { // a group's own shard
-		return int(s) - shards
-	}
-	return int(s) * groups / shards
-}
-
-// groupOfKey is the group that a key belongs to.
-func (n *Node) groupOfKey(key string) int { return n.groupOf(state.ShardOf(key, n.cfg.Shards)) }
-
-// shardsOf lists a group's shards, its own one last.
-func (n *Node) shardsOf(id int) (list []state.Shard) {
-	for s := range n.cfg.Shards {
-		if n.groupOf(state.Shard(s)) == id {
-			list = append(list, state.Shard(s))
-		}
-	}
-	return append(list, core.GroupShard(n.cfg.Shards, id))
-}
-
 func (n *Node) groupConfig(id int) group.Config {
 	cfg := &n.cfg
 	tables := core.Tables(cfg.Plan)
@@ -152,11 +133,12 @@ func (n *Node) groupConfig(id int) group.Config {
 	return group.Config{
 		Dir: n.dir.groupDir(id), Cluster: cfg.Cluster, Replica: n.slots[id].replica(), Voters: founders,
 		Core: core.Config{
-			Plan: cfg.Plan, Codec: cfg.Codec, Shards: cfg.Shards, Group: id, Groups: cfg.Groups, GroupOf: n.groupOf,
+			Plan: cfg.Plan, Codec: cfg.Codec, Shards: cfg.Shards, Group: id, Groups: cfg.Groups,
+			GroupOf:     func(s state.Shard) int { return firstGroup(s, cfg.Shards, cfg.Groups) },
 			Incarnation: identity.Incarnation, Lateness: state.Time(cfg.Lateness.Microseconds()), Clock: core.Clock(cfg.Clock),
 			Fields: cfg.Fields,
 		},
-		Shards: n.shardsOf(id), Durability: raftlog.Durability(cfg.Durability),
+		Durability: raftlog.Durability(cfg.Durability),
 		OpenStore: func(dir string, copy bool) (group.Store, error) {
 			return cfg.OpenStore(StoreOptions{Group: id, Dir: dir, Copy: copy, Tables: tables, HotMemory: cfg.HotMemory / int64(cfg.Groups)})
 		},
@@ -166,7 +148,7 @@ func (n *Node) groupConfig(id int) group.Config {
 		Encoder: cfg.Encoder, Gap: leader.GapPolicy(cfg.OnGap), First: func(alias string) bool { return first[alias] },
 		Limits: leader.Limits{OutboxBytes: cfg.MaxOutboxBytes}, MaxRequests: cfg.MaxRequests,
 		SnapshotBytes: cfg.SnapshotBytes,
-		Port:          n.port, Records: n.watchers.publish, Fetch: n.inputs.tell, Changed: n.changed,
+		Port:          n.port, Records: n.watchers.publish, Fetch: n.inputs.tell, Placed: n.places.take, Changed: n.changed,
 		SendLane: n.lanes.send, SendLaneAck: n.lanes.acknowledge,
 		Stalled: n.stall, Log: cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.disk,
 	}

@@ -84,8 +84,9 @@ func (o *Offline) Close() error {
 	return o.lock.Close()
 }
 
-// GroupOf is the group that a shard belongs to.
-func (o *Offline) GroupOf(s state.Shard) int { return groupOfShard(s, o.Shards, o.Groups) }
+// GroupOf is the group that a shard belonged to at first: what has moved since
+// is in the groups' rows, see [core.ReadPlacements].
+func (o *Offline) GroupOf(s state.Shard) int { return firstGroup(s, o.Shards, o.Groups) }
 
 // Damaged is what an earlier run found wrong with a replica, nil for nothing.
 func (r *OfflineReplica) Damaged() error { return group.Noted(r.Dir) }

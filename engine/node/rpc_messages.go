@@ -24,6 +24,9 @@ const (
 	callRedrive      = "redrive"
 	callSkip         = "skip"
 	callTransfer     = "transfer"
+	callMove         = "move"
+	callMoving       = "moving"
+	callImport       = "import"
 	callLanes        = "lanes"
 	callAdvance      = "advance"
 )
@@ -224,6 +227,19 @@ type shardStatus struct {
 	Index  uint64 `v:"index"`
 	Digest string `v:"digest"`
 	Rows   int64  `v:"rows"`
+}
+
+// moveRequest begins to move a shard to a group, or asks the group whether it
+// is moving one.
+type moveRequest struct {
+	Shard uint64 `v:"shard"`
+	Group uint64 `v:"group"`
+}
+
+// importRequest is a step of taking a shard in.
+type importRequest struct {
+	Group  uint64      `v:"group"`
+	Import core.Import `v:"import"`
 }
 
 // statusAnswer is a connectors.NodeStatus.

@@ -68,6 +68,12 @@ func (n *Node) dispatchToLeader(ctx context.Context, method string, b []byte) ([
 		return serve(n, method, b, func(q *advanceRequest) (*advanceAnswer, error) { return n.advanceHere(ctx, q) })
 	case callSkip:
 		return serve(n, method, b, func(q *skipRequest) (*nothing, error) { return &nothing{}, n.skipHere(ctx, q) })
+	case callMove:
+		return serve(n, method, b, func(q *moveRequest) (*replyAnswer, error) { return n.moveHere(ctx, q) })
+	case callMoving:
+		return serve(n, method, b, func(q *moveRequest) (*replyAnswer, error) { return n.movingHere(ctx, q) })
+	case callImport:
+		return serve(n, method, b, func(q *importRequest) (*replyAnswer, error) { return n.importHere(ctx, q) })
 	case callTransfer:
 		return serve(n, method, b, func(q *transferRequest) (*nothing, error) { return &nothing{}, n.transferHere(ctx, q) })
 	}

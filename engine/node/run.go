@@ -35,6 +35,7 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 		groups.Go(func() { n.lanes.run(groupCtx) })
 		groups.Go(func() { n.mergeGroups(groupCtx) })
+		groups.Go(func() { n.mover.run(groupCtx) })
 		for _, s := range n.slots {
 			groups.Go(func() { note(s.run(groupCtx)) })
 		}

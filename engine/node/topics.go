@@ -94,9 +94,10 @@ func (in *inputs) assign(ctx context.Context) {
 			read = read && in.n.firstRead(id)
 			continue
 		}
+		key := tenures[id] + g.ShardChanges() // a shard that came brings its partitions
 		in.mu.Lock()
-		news := in.served[id] != tenures[id]
-		in.served[id] = tenures[id]
+		news := in.served[id] != key
+		in.served[id] = key
 		in.mu.Unlock()
 		if news {
 			g.SetInputs(in.list(id, g))

@@ -214,6 +214,18 @@ func (x *shardStatus) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *moveRequest) Visit(v state.Visitor) {
+	v.Uint("shard", &x.Shard)
+	v.Uint("group", &x.Group)
+}
+
+// Visit lists the fields of x.
+func (x *importRequest) Visit(v state.Visitor) {
+	v.Uint("group", &x.Group)
+	state.VisitStruct(v, "import", &x.Import)
+}
+
+// Visit lists the fields of x.
 func (x *statusAnswer) Visit(v state.Visitor) {
 	v.String("peer", &x.Peer)
 	v.String("http", &x.HTTP)

@@ -46,9 +46,9 @@ func (l *leadership) ready() bool { return l.alive && l.tenure != nil && len(l.o
 func (l *leadership) begin() {
 	g, c := l.r.g, l.r.core
 	l.tenure = leader.New(leader.Config{
-		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: leader.GapSkip, Slots: slots, Incarnation: 1,
+		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: leader.GapSkip, Slots: slots, Incarnation: 1, Shards: l.w.cfg.Shards,
 		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20},
-	}, leader.Read(c, g.shards))
+	}, leader.Read(c))
 	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
 	for _, p := range l.w.kafka.inputs {
 		if l.w.groupOf(core.PartitionShard(p.partition, l.w.cfg.Shards)) != g.id {

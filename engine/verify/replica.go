@@ -13,6 +13,7 @@ import (
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/node"
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/state"
 	"anabranch.dev/state/pebblestate"
 )
 
@@ -145,7 +146,12 @@ func (l *look) rows(found *pebblestate.Inspected) error {
 	if err := core.Inspect(l.coreConfig(), found.Reader, found.Shards, func(place, what string) { l.add(Core, place, what) }); err != nil {
 		return err
 	}
-	return l.cfg.Invariants(found.Reader, found.Shards, func(place, what string) { l.add(Invariant, place, what) })
+	partial, err := core.PartialShards(found.Reader, l.offline.Shards, l.replica.Group)
+	if err != nil {
+		return err
+	}
+	whole := slices.DeleteFunc(slices.Clone(found.Shards), func(s state.Shard) bool { return partial[s] })
+	return l.cfg.Invariants(found.Reader, whole, func(place, what string) { l.add(Invariant, place, what) })
 }
 
 // snapshotState reads the state in a snapshot.

@@ -150,6 +150,20 @@ func DecodeRow(c state.Codec, stored []byte, value state.Visitable) (expires sta
 	return expires, c.Decode(stored[n:], value)
 }
 
+// DecodeStored reads a stored row's key and expiry; its value stays as it is, a
+// part of stored.
+func DecodeStored(key, stored []byte) (r state.StoredRow, err error) {
+	if r.Cell, r.Table, r.Row, err = DecodeKey(key); err != nil {
+		return r, err
+	}
+	var at int
+	if r.Expires, at, err = Expires(stored); err != nil {
+		return r, err
+	}
+	r.Value = stored[at:]
+	return r, nil
+}
+
 // Expires reads when a stored row expires, and where its value begins.
 func Expires(stored []byte) (expires state.Time, value int, err error) {
 	d := decoder{b: stored, left: 1}

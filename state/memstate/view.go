@@ -1,6 +1,8 @@
 package memstate
 
 import (
+	"fmt"
+
 	"anabranch.dev/state"
 	"anabranch.dev/state/codec"
 )
@@ -57,6 +59,24 @@ func (v *view) Rows(shard state.Shard, fn func(id state.CellID, t *state.Table, 
 		}
 		return fn(id, t, key, value)
 	})
+	return err
+}
+
+// Stored implements [state.Reader].
+func (v *view) Stored(shard state.Shard, fn func(r state.StoredRow) bool) error {
+	var err error
+	more, sum := true, state.Digest{}
+	v.scan(string(codec.AppendShard(nil, shard)), "", func(key string, r row) bool {
+		var s state.StoredRow
+		if s, err = codec.DecodeStored([]byte(key), []byte(r.stored)); err == nil {
+			sum = sum.Add(r.hash)
+			more = fn(s)
+		}
+		return err == nil && more
+	})
+	if kept, _ := v.digests.Get(shard); err == nil && more && sum != kept {
+		err = fmt.Errorf("shard %d: %w: digest is %s, its rows make %s", shard, state.ErrDamaged, kept, sum)
+	}
 	return err
 }
 

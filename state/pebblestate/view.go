@@ -199,6 +199,37 @@ func (v *view) Digest(shard state.Shard) (digest state.Digest, err error) {
 	return digest, err
 }
 
+// Stored implements [state.Reader].
+func (v *view) Stored(shard state.Shard, fn func(r state.StoredRow) bool) error {
+	more, sum := true, state.Digest{}
+	var buf []byte
+	err := v.read("stored rows", func(r reader) error {
+		lower := codec.AppendShard([]byte{rowSpace}, shard)
+		return iterate(r, lower, codec.PrefixEnd(lower), func(it *pebble.Iterator) (bool, error) {
+			stored, err := it.ValueAndErr()
+			if err != nil {
+				return false, err
+			}
+			buf = append(append(buf[:0], it.Key()[1:]...), stored...)
+			sum = sum.Add(codec.Hash(buf, len(it.Key())-1))
+			row, err := codec.DecodeStored(it.Key()[1:], bytes.Clone(stored))
+			if err == nil {
+				more = fn(row)
+			}
+			return more, err
+		})
+	})
+	if err != nil || !more {
+		return err
+	}
+	kept, err := v.Digest(shard)
+	if err == nil && sum != kept {
+		err = &DigestError{Index: v.index, Shard: shard, Stored: kept, Rows: sum}
+		v.s.fail(damage(err))
+	}
+	return err
+}
+
 // Rows implements [state.Reader]. A row of a table that this build doesn't know
 // is a [codec.Raw].
 func (v *view) Rows(shard state.Shard, fn func(id state.CellID, t *state.Table, row string, value state.Visitable) bool) error {

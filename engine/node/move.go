@@ -1,0 +1,328 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/group"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/state"
+)
+
+const (
+	// movePatience is how long a shard may be frozen before its move is called
+	// off: nothing is decided for its keys meanwhile.
+	movePatience = 10 * time.Second
+	// movePause is how often what a move waits for is looked at.
+	movePause = 5 * time.Millisecond
+	// moveRetry is the pause before a step that failed is tried again.
+	moveRetry = 100 * time.Millisecond
+)
+
+// mover brings the moves of the groups that are led here to their end: what is
+// to be done is in the groups' rows, so that the leader that comes after goes on
+// where this one has stopped.
+type mover struct {
+	n *Node
+
+	mu   sync.Mutex // guards what follows
+	busy map[state.Shard]bool
+}
+
+// run watches for moves until ctx ends.
+func (m *mover) run(ctx context.Context) {
+	var steps sync.WaitGroup
+	defer steps.Wait()
+	for {
+		change := m.n.change()
+		m.n.each(func(id int, g *group.Group) {
+			if !g.Leading() {
+				return
+			}
+			for _, mv := range g.Moves() {
+				if mv.Phase == core.PhaseComing || !m.begin(mv.Shard) {
+					continue
+				}
+				steps.Go(func() {
+					defer m.end(mv.Shard)
+					m.drive(ctx, g, mv)
+				})
+			}
+		})
+		select {
+		case <-ctx.Done():
+			return
+		case <-change:
+		}
+	}
+}
+
+// begin notes that a shard's move is being driven; it reports false if it is.
+func (m *mover) begin(s state.Shard) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.busy[s] {
+		return false
+	}
+	m.busy[s] = true
+	return true
+}
+
+func (m *mover) end(s state.Shard) {
+	m.mu.Lock()
+	delete(m.busy, s)
+	m.mu.Unlock()
+	m.n.changed() // there may be the next thing to do about it
+}
+
+// drive does what is to be done about a shard in one of its groups, as long as
+// the group is led here.
+func (m *mover) drive(ctx context.Context, g *group.Group, mv core.Move) {
+	begun := time.Now()
+	for ctx.Err() == nil && g.Leading() {
+		var err error
+		if mv.Phase == core.PhaseLeaving {
+			err = m.sweep(ctx, g, mv)
+		} else {
+			err = m.hand(ctx, g, mv, begun.Add(movePatience))
+		}
+		if err == nil {
+			m.n.cfg.Log.Info("shard moved", "shard", mv.Shard, "phase", mv.Phase, "from", mv.From, "to", mv.To, "took", time.Since(begun).Round(time.Millisecond))
+			return
+		}
+		if !wait(ctx, moveRetry) {
+			return
+		}
+		m.n.cfg.Log.Warn("move does not get on", "shard", mv.Shard, "phase", mv.Phase, "from", mv.From, "to", mv.To, "err", err)
+	}
+}
+
+// errMoving: the move can't take its next step yet.
+var errMoving = errors.New("not yet")
+
+// hand hands a frozen shard to its new group, or has the move called off.
+func (m *mover) hand(ctx context.Context, g *group.Group, mv core.Move, until time.Time) error {
+	patient, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	err := m.handOver(patient, g, mv)
+	if err == nil || ctx.Err() != nil || !g.Leading() {
+		return err
+	}
+	m.n.cfg.Log.Warn("move is called off", "shard", mv.Shard, "from", mv.From, "to", mv.To, "err", err)
+	code, cancelErr := m.step(ctx, mv, &core.Import{Shard: uint64(mv.Shard), From: uint64(mv.From), Move: mv.Move, Version: mv.Version, Cancel: true})
+	switch {
+	case cancelErr != nil:
+		return errors.Join(err, cancelErr)
+	case code == core.CodeImportOver:
+		return m.awaitGone(ctx, g, mv) // it was taken after all
+	case code != "" && code != core.CodeImportBarred:
+		return fmt.Errorf("%w: call off: %s", err, code)
+	}
+	_, err = g.Control(ctx, core.Control{Kind: core.ControlThaw, Shard: uint64(mv.Shard), Move: mv.Move})
+	return err
+}
+
+// handOver sends the shard's rows to the new group, piece by piece.
+func (m *mover) handOver(ctx context.Context, g *group.Group, mv core.Move) error {
+	if err := m.awaitDrained(ctx, g, mv); err != nil {
+		return err
+	}
+	rows, err := g.Stored(ctx, mv.Shard)
+	if err != nil {
+		return err
+	}
+	d, err := g.Departure(mv.Shard)
+	if err != nil {
+		return err
+	}
+	pieces := leader.Pieces(mv, d, rows)
+	for at := 0; at < len(pieces); {
+		code, err := m.step(ctx, mv, pieces[at])
+		switch {
+		case err != nil:
+			if !wait(ctx, moveRetry) {
+				return err
+			}
+		case code == core.CodeImportOver:
+			return m.awaitGone(ctx, g, mv)
+		case code == core.CodeImportNumber: // an answer was lost, or an earlier leader came so far
+			if at++; at == len(pieces) {
+				return fmt.Errorf("group %d takes no piece of it", mv.To)
+			}
+		case code == core.CodeNotYet:
+			if !wait(ctx, movePause) {
+				return fmt.Errorf("group %d does not catch up: %w", mv.To, ctx.Err())
+			}
+		case code != "":
+			return fmt.Errorf("group %d refuses it: %s", mv.To, code)
+		default:
+			at++
+		}
+	}
+	return m.awaitGone(ctx, g, mv)
+}
+
+// awaitDrained waits until all that a frozen shard has said is acknowledged.
+func (m *mover) awaitDrained(ctx context.Context, g *group.Group, mv core.Move) error {
+	for {
+		now, ok := moveOf(g, mv)
+		switch {
+		case !ok:
+			return fmt.Errorf("%w: the move is over", errMoving)
+		case now.Drained:
+			return nil
+		case !wait(ctx, movePause):
+			return fmt.Errorf("%d records and %d messages of it are not acknowledged: %w", now.Records, now.Messages, ctx.Err())
+		}
+	}
+}
+
+// awaitGone waits until the old group has heard that its shard is gone.
+func (m *mover) awaitGone(ctx context.Context, g *group.Group, mv core.Move) error {
+	for {
+		if now, ok := moveOf(g, mv); !ok || now.Phase != core.PhaseFrozen {
+			return nil
+		}
+		if !wait(ctx, movePause) {
+			return fmt.Errorf("group %d has it, and group %d has not heard: %w", mv.To, mv.From, ctx.Err())
+		}
+	}
+}
+
+// moveOf is a move as it is now, if it is still under way.
+func moveOf(g *group.Group, mv core.Move) (core.Move, bool) {
+	for _, now := range g.Moves() {
+		if now.Shard == mv.Shard && now.Move == mv.Move && now.Version == mv.Version {
+			return now, true
+		}
+	}
+	return core.Move{}, false
+}
+
+// step has the new group take a step.
+func (m *mover) step(ctx context.Context, mv core.Move, im *core.Import) (code string, err error) {
+	q := &importRequest{Group: uint64(mv.To), Import: *im}
+	a, err := forward(ctx, m.n, mv.To, callImport, reads, q, func() (*replyAnswer, error) { return m.n.importHere(ctx, q) })
+	if err != nil {
+		return "", err
+	}
+	return a.Code, nil
+}
+
+// importHere takes a step of taking a shard in. The same step again does no harm.
+func (n *Node) importHere(ctx context.Context, q *importRequest) (*replyAnswer, error) {
+	if err := n.checkGroup(int(q.Group)); err != nil {
+		return nil, err
+	}
+	var a replyAnswer
+	return &a, n.atLeader(int(q.Group), func(g *group.Group) error {
+		r, err := g.Import(ctx, &q.Import)
+		a = replyAnswer(r)
+		return err
+	})
+}
+
+// sweep deletes the rows that a shard has left behind.
+func (m *mover) sweep(ctx context.Context, g *group.Group, mv core.Move) error {
+	rows, err := g.Stored(ctx, mv.Shard)
+	if err != nil {
+		return err
+	}
+	for _, w := range leader.Sweeps(mv, rows) {
+		if _, err := g.Sweep(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Move implements [connectors.Cluster].
+func (n *Node) Move(ctx context.Context, shard, to int) error {
+	if shard < 0 || shard >= n.cfg.Shards {
+		return fmt.Errorf("%w: shard %d", connectors.ErrNotFound, shard)
+	}
+	if err := n.checkGroup(to); err != nil {
+		return err
+	}
+	s := state.Shard(shard)
+	if n.groupOf(s) == to {
+		return nil
+	}
+	before := n.places.of(s)
+	q := &moveRequest{Shard: uint64(shard), Group: uint64(to)}
+	a, err := forwardTo(ctx, n, func() int { return n.groupOf(s) }, callMove, writes, q, func() (*replyAnswer, error) { return n.moveHere(ctx, q) })
+	switch {
+	case err != nil:
+		return err
+	case a.Code != "":
+		return fmt.Errorf("shard %d can't move: %s", shard, a.Code)
+	}
+	return n.awaitMoved(ctx, s, before.Version, int(a.Index))
+}
+
+// moveHere begins a move. Index of the answer is the group it leaves.
+func (n *Node) moveHere(ctx context.Context, q *moveRequest) (*replyAnswer, error) {
+	s := state.Shard(q.Shard)
+	from := n.groupOf(s)
+	a := replyAnswer{Index: uint64(from)}
+	return &a, n.atLeader(from, func(g *group.Group) error {
+		r, err := g.Control(ctx, core.Control{Kind: core.ControlMove, Shard: q.Shard, Group: q.Group})
+		if r.Code == core.CodeOtherGroup {
+			return core.ErrElsewhere
+		}
+		a.Code = r.Code
+		return err
+	})
+}
+
+// awaitMoved waits until a move is over, and says how it ended.
+func (n *Node) awaitMoved(ctx context.Context, s state.Shard, version uint64, from int) error {
+	for {
+		change := n.change()
+		if n.places.of(s).Version > version {
+			return nil
+		}
+		if moving, err := n.isMoving(ctx, s, from); err == nil && !moving && n.places.of(s).Version <= version {
+			return fmt.Errorf("%w: the move of shard %d was called off: see the log of the node that leads group %d", connectors.ErrUnavailable, s, from)
+		}
+		t := time.NewTimer(moveRetry)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return fmt.Errorf("%w: shard %d is still on the move: %w", connectors.ErrUnknown, s, ctx.Err())
+		case <-change:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// isMoving asks the old group whether a shard is on its way.
+func (n *Node) isMoving(ctx context.Context, s state.Shard, from int) (bool, error) {
+	q := &moveRequest{Shard: uint64(s), Group: uint64(from)}
+	a, err := forward(ctx, n, from, callMoving, reads, q, func() (*replyAnswer, error) { return n.movingHere(ctx, q) })
+	return err == nil && a.Outcome == core.PhaseFrozen, err
+}
+
+func (n *Node) movingHere(ctx context.Context, q *moveRequest) (*replyAnswer, error) {
+	if err := n.checkGroup(int(q.Group)); err != nil {
+		return nil, err
+	}
+	a := &replyAnswer{}
+	return a, n.atLeader(int(q.Group), func(g *group.Group) error {
+		if err := g.Fresh(ctx, connectors.Linearizable); err != nil {
+			return err
+		}
+		for _, mv := range g.Moves() {
+			if mv.Shard == state.Shard(q.Shard) {
+				a.Outcome = mv.Phase
+			}
+		}
+		return nil
+	})
+}
