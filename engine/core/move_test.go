@@ -92,6 +92,7 @@ func (m *mover) tellAll(n, moveEvery int) {
 		m.waiting = append(m.waiting, e)
 		if moveEvery > 0 && i%moveEvery == 0 {
 			m.begin(moves)
+			m.reopen(moves.IntN(len(m.cores)))
 		}
 		m.pump()
 	}

@@ -75,7 +75,7 @@ func (g *Group) newTenure(term uint64, slots int) *tenure {
 		t.stamps = append(t.stamps, r.Time)
 	}
 	t.machines = leader.New(leader.Config{Clock: g.cfg.Core.Clock, Codec: g.cfg.Core.Codec, First: g.cfg.First,
-		Gap: g.cfg.Gap, Slots: slots, Limited: g.cfg.Core.Groups > 1 && g.cfg.Core.Clock == core.ClockReplay, Incarnation: g.cfg.Core.Incarnation, Shards: g.cfg.Core.Shards, Limits: g.cfg.Limits}, start)
+		Gap: g.cfg.Gap, Slots: slots, Limited: g.cfg.Core.Groups > 1 && g.cfg.Core.Clock == core.ClockReplay, Incarnation: g.cfg.Core.Incarnation, Shards: g.cfg.Core.Shards, TellEvery: tellEvery(&g.cfg.Core), Limits: g.cfg.Limits}, start)
 	return t
 }
 
@@ -166,6 +166,15 @@ func (t *tenure) trimStamps() {
 func (t *tenure) setInputs(list []Input) {
 	t.inputs, t.added = list, false
 	t.addInputs()
+}
+
+// tellEvery is how long a group keeps silent that is not alone: as long as half
+// an event may be late.
+func tellEvery(cfg *core.Config) state.Time {
+	if cfg.Groups == 1 || cfg.Clock == core.ClockReplay {
+		return 0
+	}
+	return max(cfg.Lateness, 10*state.Second) / 2
 }
 
 // elsewhere is the position of a partition that is not to be read here.

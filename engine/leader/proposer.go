@@ -19,6 +19,7 @@ type Proposer struct {
 	codec  state.Codec
 	replay bool
 	limits Limits
+	tell   state.Time // how long nothing may be proposed, 0 for ever
 	intake *Intake
 	clock  logClock
 
@@ -37,13 +38,14 @@ type Proposer struct {
 	odd       bool        // ranges go first in every other entry
 	nextTimer state.Time
 	heartbeat state.Time // when the next one is due
+	silent    state.Time // since when nothing was proposed
 	records   int        // outbox depth
 	bytes     int64
 }
 
 func newProposer(cfg Config, limits Limits, in *Intake, s Start) *Proposer {
 	return &Proposer{
-		codec: cfg.Codec, replay: cfg.Clock == core.ClockReplay, limits: limits, intake: in,
+		codec: cfg.Codec, replay: cfg.Clock == core.ClockReplay, limits: limits, intake: in, tell: cfg.TellEvery,
 		clock:     logClock{last: s.LogTime},
 		nextTimer: s.NextTimer, records: s.OutboxRecords, bytes: s.OutboxBytes,
 	}
@@ -103,9 +105,10 @@ func (p *Proposer) Next(now state.Time) *core.Entry {
 	}
 	p.gather(e, now)
 	tick := p.nextTimer != 0 && p.nextTimer <= e.Time && len(p.flight) == 0
-	if len(e.Items) == 0 && !p.barrier && !tick && !p.acksDue(now) {
+	if len(e.Items) == 0 && !p.barrier && !tick && !p.acksDue(now) && !p.tellDue(now) {
 		return nil
 	}
+	p.silent = now
 	p.gatherAcks(e)
 	if p.barrier {
 		p.barrier, p.proof = false, e
@@ -116,6 +119,10 @@ func (p *Proposer) Next(now state.Time) *core.Entry {
 	p.flight = append(p.flight, e)
 	return e
 }
+
+// tellDue reports whether nothing was proposed for so long that other groups
+// should hear how late it is here.
+func (p *Proposer) tellDue(now state.Time) bool { return p.tell != 0 && now >= p.silent+p.tell }
 
 // waiting is the size of what could go into an entry.
 func (p *Proposer) waiting() int {
@@ -319,6 +326,11 @@ func (p *Proposer) wakeAt(now state.Time) state.Time {
 	}
 	if len(p.acks) > 0 {
 		if due := max(p.ackBy, now); at == 0 || due < at {
+			at = due
+		}
+	}
+	if p.tell != 0 {
+		if due := max(p.silent+p.tell, now); at == 0 || due < at {
 			at = due
 		}
 	}

@@ -199,3 +199,58 @@ func TestDeposed(t *testing.T) {
 		t.Errorf("deposed = %v, entry, delivery or wake-up after it; want silence", ten.Deposed())
 	}
 }
+
+// A group that is not alone says how late it is, though it has nothing to decide.
+func TestProposerTells(t *testing.T) {
+	ten := newTestTenure(func(cfg *Config, _ *Start) { cfg.TellEvery = 5 * state.Second })
+	p := ten.Proposer
+	expect(t, "at the beginning", p.Next(sec(0)), "")
+	apply(ten, sec(0))
+	expect(t, "soon after", p.Next(sec(4.9)), "nothing")
+	if at := ten.WakeAt(sec(4.9)); at != sec(5) {
+		t.Errorf("WakeAt = %v; want when it is to be told", at)
+	}
+	p.Command(command("a"))
+	expect(t, "a command", p.Next(sec(4.9)), "command a")
+	apply(ten, sec(4.9))
+	expect(t, "silent for less", p.Next(sec(9)), "nothing")
+	expect(t, "silent for as long", p.Next(sec(9.9)), "")
+}
+
+// TestShardsComeAndGo has a tenure hear of shards that leave and come back: their
+// sources end, their lanes begin anew, and numbers of an earlier time that are
+// found in Kafka are no fault.
+func TestShardsComeAndGo(t *testing.T) {
+	const shards = 16
+	words, id := part("words", 3)
+	own := core.PartitionShard(words, shards)
+	ten := newTestTenure(func(cfg *Config, s *Start) {
+		cfg.Shards = shards
+		s.Outboxes = []Outbox{{Shard: uint64(own), Acked: 9, End: 9}}
+		s.Lanes = []core.LaneOut{{From: own, To: 5, Number: 4, Message: &core.Message{}}}
+	})
+	ten.Intake.Add(words, id, 0, true)
+	tell := func(changes ...core.ShardChange) {
+		ten.Applied(Applied{Own: true, Output: &core.Output{Moved: changes}})
+	}
+	tell(core.ShardChange{Shard: own, Change: core.ShardFrozen})
+	if ten.Intake.Source(words) != nil {
+		t.Error("the partition of a frozen shard is still read")
+	}
+	tell(core.ShardChange{Shard: own, Change: core.ShardPlaced}, core.ShardChange{Shard: own, Change: core.ShardLeft})
+	if n := ten.Lanes.Depth(); n != 0 {
+		t.Errorf("%d messages of a shard that left wait; want none", n)
+	}
+	tell(core.ShardChange{Shard: own, Change: core.ShardPlaced}, core.ShardChange{Shard: own, Change: core.ShardCame, Acked: 20, End: 20})
+	ten.Applied(Applied{Own: true, Output: &core.Output{Lanes: []core.LaneOut{{From: own, To: 5, Number: 11, Message: &core.Message{}}}}})
+	if n := ten.Lanes.Depth(); n != 1 {
+		t.Errorf("%d messages of a shard that came back wait; want the new one", n)
+	}
+	if op := ten.Delivery.Next(sec(0)); op.Kind != OpOpen {
+		t.Fatalf("delivery does %v first; want it to open the sink", op.Kind)
+	}
+	ten.Opened(Progress{Through: map[uint16]uint64{uint16(own): 9}, Offset: 1}, nil, sec(0))
+	if s := ten.Delivery.State(); s != Ready {
+		t.Errorf("delivery is %s: %s; want it ready", s, ten.Delivery.Why())
+	}
+}

@@ -19,6 +19,9 @@ type Config struct {
 	// Incarnation marks lane messages with the cluster's life.
 	Incarnation uint64
 	Shards      int // of the cluster
+	// TellEvery is how long a group that has nothing to decide keeps silent:
+	// other groups wait for its watermark. 0: for ever.
+	TellEvery state.Time
 	Limits      Limits
 }
 

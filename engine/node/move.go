@@ -92,7 +92,6 @@ func (m *mover) drive(ctx context.Context, g *group.Group, mv core.Move) {
 			err = m.hand(ctx, g, mv, begun.Add(movePatience))
 		}
 		if err == nil {
-			m.n.cfg.Log.Info("shard moved", "shard", mv.Shard, "phase", mv.Phase, "from", mv.From, "to", mv.To, "took", time.Since(begun).Round(time.Millisecond))
 			return
 		}
 		if !wait(ctx, moveRetry) {
@@ -110,7 +109,11 @@ func (m *mover) hand(ctx context.Context, g *group.Group, mv core.Move, until ti
 	patient, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	err := m.handOver(patient, g, mv)
-	if err == nil || ctx.Err() != nil || !g.Leading() {
+	switch {
+	case err == nil:
+		m.n.cfg.Log.Info("shard moved", "shard", mv.Shard, "from", mv.From, "to", mv.To)
+		return nil
+	case ctx.Err() != nil, !g.Leading():
 		return err
 	}
 	m.n.cfg.Log.Warn("move is called off", "shard", mv.Shard, "from", mv.From, "to", mv.To, "err", err)
