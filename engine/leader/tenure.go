@@ -22,7 +22,7 @@ type Config struct {
 	// TellEvery is how long a group that has nothing to decide keeps silent:
 	// other groups wait for its watermark. 0: for ever.
 	TellEvery state.Time
-	Limits      Limits
+	Limits    Limits
 }
 
 // Start is what the core says when the first entry of the leader's own term is
