@@ -17,8 +17,11 @@ func (g *Group) placed(changes []core.ShardChange) {
 	}
 	var list []core.Placement
 	for i := range changes {
-		if ch := &changes[i]; ch.Change == core.ShardPlaced {
+		switch ch := &changes[i]; ch.Change {
+		case core.ShardPlaced:
 			list = append(list, core.Placement{Shard: ch.Shard, Group: ch.Group, Version: ch.Version})
+		case core.ShardLeft:
+			g.replies.loseShard(ch.Shard)
 		}
 	}
 	g.shardChanges.Add(1)
@@ -42,7 +45,7 @@ func (g *Group) Sweep(ctx context.Context, w *core.Sweep) (connectors.Reply, err
 }
 
 func (g *Group) step(ctx context.Context, id string, it core.Item) (connectors.Reply, error) {
-	w, err := g.enqueue(replyKey{control: true, id: id}, func(in *inbox, _ *waiter) { in.moves = append(in.moves, it) })
+	w, err := g.enqueue(replyKey{control: true, id: id}, noShard, func(in *inbox, _ *waiter) { in.moves = append(in.moves, it) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"anabranch.dev/engine/core"
+	"anabranch.dev/state"
 )
 
 // replies finds those who wait for the outcome of a command or control.
@@ -22,9 +23,12 @@ type replyKey struct {
 // waiter is one caller. Its channel is never blocked on: a command has at most
 // two replies, its outcome and its answer.
 type waiter struct {
-	key replyKey
-	ch  chan reply
+	key   replyKey
+	shard state.Shard // of the event's primary key, or noShard
+	ch    chan reply
 }
+
+const noShard = state.Shard(1<<16 - 1)
 
 type reply struct {
 	core.Reply
@@ -34,13 +38,13 @@ type reply struct {
 }
 
 // add registers a caller, or returns nil when there are too many.
-func (r *replies) add(key replyKey) *waiter {
+func (r *replies) add(key replyKey, shard state.Shard) *waiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.count >= r.max {
 		return nil
 	}
-	w := &waiter{key: key, ch: make(chan reply, 4)}
+	w := &waiter{key: key, shard: shard, ch: make(chan reply, 4)}
 	if r.waiting == nil {
 		r.waiting = map[replyKey][]*waiter{}
 	}
@@ -105,6 +109,19 @@ func (w *waiter) tell(v reply) {
 	select {
 	case w.ch <- v:
 	default: // the caller has all it can use
+	}
+}
+
+// loseShard tells those whose answer is given in another group now.
+func (r *replies) loseShard(s state.Shard) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, list := range r.waiting {
+		for _, w := range list {
+			if w.shard == s {
+				w.tell(reply{lost: true})
+			}
+		}
 	}
 }
 

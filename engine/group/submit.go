@@ -12,6 +12,7 @@ import (
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/operators"
+	"anabranch.dev/state"
 )
 
 // Submit brings an event in and waits for its outcome; with answer also for the
@@ -19,7 +20,7 @@ import (
 func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	start := time.Now()
 	c := &core.Command{Event: e, Answer: answer}
-	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, func(in *inbox, w *waiter) { in.commands = append(in.commands, waitedCommand{c, w}) })
+	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, g.shardOf(&e), func(in *inbox, w *waiter) { in.commands = append(in.commands, waitedCommand{c, w}) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -42,10 +43,19 @@ func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (con
 	}
 }
 
+// shardOf is the shard of an event's primary key, if that is known.
+func (g *Group) shardOf(e *operators.Event) state.Shard {
+	input := g.cfg.Core.Plan.Input(e.Type)
+	if input == nil || e.Payload.Value == nil {
+		return noShard
+	}
+	return state.ShardOf(input.Key(e.Payload.Value), g.cfg.Core.Shards)
+}
+
 // Control has a control applied and waits for its outcome.
 func (g *Group) Control(ctx context.Context, c core.Control) (connectors.Reply, error) {
 	c.ID = rand.Text()
-	w, err := g.enqueue(replyKey{control: true, id: c.ID}, func(in *inbox, _ *waiter) { in.controls = append(in.controls, &c) })
+	w, err := g.enqueue(replyKey{control: true, id: c.ID}, noShard, func(in *inbox, _ *waiter) { in.controls = append(in.controls, &c) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -56,8 +66,8 @@ func (g *Group) Control(ctx context.Context, c core.Control) (connectors.Reply, 
 
 // enqueue registers a caller and leaves its wish for the lead loop, if there is
 // one.
-func (g *Group) enqueue(key replyKey, put func(in *inbox, w *waiter)) (*waiter, error) {
-	w := g.replies.add(key)
+func (g *Group) enqueue(key replyKey, shard state.Shard, put func(in *inbox, w *waiter)) (*waiter, error) {
+	w := g.replies.add(key, shard)
 	if w == nil {
 		return nil, connectors.ErrOverloaded
 	}
@@ -105,7 +115,7 @@ func (g *Group) Skip(ctx context.Context, index, message uint64) error {
 	}
 	entry := &core.Entry{Level: core.Level, Items: []core.Item{{Control: &core.Control{
 		ID: rand.Text(), Kind: core.ControlSkip, Index: index, Message: message}}}}
-	w := g.replies.add(replyKey{control: true, id: entry.Items[0].Control.ID})
+	w := g.replies.add(replyKey{control: true, id: entry.Items[0].Control.ID}, noShard)
 	if w == nil {
 		return connectors.ErrOverloaded
 	}

@@ -67,7 +67,7 @@ func TestShardsMoveUnderLoad(t *testing.T) {
 			r.ready()
 		}
 	}
-	values := consume(t, r.broker.Addr(), "t.totals", names*told)
+	values := consume(t, r.broker.Addr(), "t.totals", names*told+commanded)
 	for n := range names {
 		name, next := fmt.Sprint("name", n), 1
 		for _, v := range values {
