@@ -260,20 +260,19 @@ func (n *Node) Move(ctx context.Context, shard, to int) error {
 	q := &moveRequest{Shard: uint64(shard), Group: uint64(to)}
 	a, err := forwardTo(ctx, n, func() int { return n.groupOf(s) }, callMove, writes, q, func() (*replyAnswer, error) { return n.moveHere(ctx, q) })
 	switch {
+	case errors.Is(err, connectors.ErrUnknown): // it may have begun
 	case err != nil:
 		return err
-	case a.Code != "":
+	case a.Code != "" && n.places.of(s).Version == before.Version:
 		return fmt.Errorf("shard %d can't move: %s", shard, a.Code)
 	}
-	return n.awaitMoved(ctx, s, before.Version, int(a.Index))
+	return n.awaitMoved(ctx, s, before)
 }
 
-// moveHere begins a move. Index of the answer is the group it leaves.
+// moveHere begins a move.
 func (n *Node) moveHere(ctx context.Context, q *moveRequest) (*replyAnswer, error) {
-	s := state.Shard(q.Shard)
-	from := n.groupOf(s)
-	a := replyAnswer{Index: uint64(from)}
-	return &a, n.atLeader(from, func(g *group.Group) error {
+	var a replyAnswer
+	return &a, n.atLeader(n.groupOf(state.Shard(q.Shard)), func(g *group.Group) error {
 		r, err := g.Control(ctx, core.Control{Kind: core.ControlMove, Shard: q.Shard, Group: q.Group})
 		if r.Code == core.CodeOtherGroup {
 			return core.ErrElsewhere
@@ -284,14 +283,18 @@ func (n *Node) moveHere(ctx context.Context, q *moveRequest) (*replyAnswer, erro
 }
 
 // awaitMoved waits until a move is over, and says how it ended.
-func (n *Node) awaitMoved(ctx context.Context, s state.Shard, version uint64, from int) error {
+func (n *Node) awaitMoved(ctx context.Context, s state.Shard, before core.Placement) error {
 	for {
 		change := n.change()
-		if n.places.of(s).Version > version {
+		if n.places.of(s).Version > before.Version {
 			return nil
 		}
-		if moving, err := n.isMoving(ctx, s, from); err == nil && !moving && n.places.of(s).Version <= version {
-			return fmt.Errorf("%w: the move of shard %d was called off: see the log of the node that leads group %d", connectors.ErrUnavailable, s, from)
+		switch moving, version, err := n.isMoving(ctx, s, before.Group); {
+		case err != nil, moving: // later
+		case version > before.Version:
+			return nil // this node will hear of it
+		default:
+			return fmt.Errorf("%w: the move of shard %d did not begin, or was called off: see the log of the node that leads group %d", connectors.ErrUnavailable, s, before.Group)
 		}
 		t := time.NewTimer(moveRetry)
 		select {
@@ -305,11 +308,15 @@ func (n *Node) awaitMoved(ctx context.Context, s state.Shard, version uint64, fr
 	}
 }
 
-// isMoving asks the old group whether a shard is on its way.
-func (n *Node) isMoving(ctx context.Context, s state.Shard, from int) (bool, error) {
+// isMoving asks the old group whether a shard is on its way, and for the version
+// of its place.
+func (n *Node) isMoving(ctx context.Context, s state.Shard, from int) (moving bool, version uint64, err error) {
 	q := &moveRequest{Shard: uint64(s), Group: uint64(from)}
 	a, err := forward(ctx, n, from, callMoving, reads, q, func() (*replyAnswer, error) { return n.movingHere(ctx, q) })
-	return err == nil && a.Outcome == core.PhaseFrozen, err
+	if err != nil {
+		return false, 0, err
+	}
+	return a.Outcome == core.PhaseFrozen, a.Index, nil
 }
 
 func (n *Node) movingHere(ctx context.Context, q *moveRequest) (*replyAnswer, error) {
@@ -326,6 +333,7 @@ func (n *Node) movingHere(ctx context.Context, q *moveRequest) (*replyAnswer, er
 				a.Outcome = mv.Phase
 			}
 		}
+		a.Index = n.places.of(state.Shard(q.Shard)).Version
 		return nil
 	})
 }
