@@ -141,6 +141,7 @@ type GroupStatus struct {
 	Halted               string     // why, with entry and message; empty if not
 	SnapshotIndex        uint64
 	Voters, DeadLettered int
+	ShardsFrozen         int // shards on their way to another group
 	// Digests of this replica's whole state, oldest first: all replicas take
 	// theirs after the same entries. Only a node itself tells them.
 	Digests []DigestStatus

@@ -56,6 +56,7 @@ type groupBody struct {
 	SnapshotIndex uint64 `json:"snapshot_index"`
 	Voters        int    `json:"voters"`
 	DeadLettered  int    `json:"dead_lettered"`
+	ShardsFrozen  int    `json:"shards_frozen,omitempty" doc:"shards on their way to another group"`
 
 	Digests []digestBody `json:"digests,omitempty" doc:"of the state of the node that answers, oldest first; all replicas take theirs after the same entries"`
 }
@@ -119,7 +120,7 @@ func groupOf(g connectors.GroupStatus) groupBody {
 	}
 	return groupBody{Group: g.Group, Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged, Term: g.Term, Commit: g.Commit, Applied: g.Applied,
 		Written: g.Written, LogTime: timeText(g.LogTime), OutboxRecords: g.OutboxRecords, OutboxOldest: timeText(g.OutboxOldest),
-		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered,
+		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered, ShardsFrozen: g.ShardsFrozen,
 		Digests: digests}
 }
 

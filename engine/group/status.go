@@ -50,6 +50,11 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 		s.LogTime = g.core.LogTime()
 		s.OutboxRecords, s.OutboxBytes = g.core.OutboxDepth()
 		s.DeadLettered = int(g.core.DeadLettered())
+		for _, m := range g.core.Moves() {
+			if m.Phase == core.PhaseFrozen {
+				s.ShardsFrozen++
+			}
+		}
 		s.Partitions = g.core.Partitions()
 		s.Outcomes = map[string]Outcomes{}
 		g.core.Counters(func(origin string, applied, duplicates, deadLetters int64) {

@@ -271,4 +271,5 @@ type groupStatus struct {
 	SnapshotIndex uint64     `v:"snapshot_index"`
 	Voters        int64      `v:"voters"`
 	DeadLettered  int64      `v:"dead_lettered"`
+	ShardsFrozen  int64      `v:"shards_frozen"`
 }

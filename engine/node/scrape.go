@@ -45,6 +45,7 @@ func (n *Node) scrape(emit metrics.Emit) {
 		}
 		gauge("anabranch_outbox_age_seconds", "Time since the oldest record not yet in Kafka was decided; under the replay clock, since the time of its event.", age)
 		gauge("anabranch_core_dead_letters_kept", "Dead letters kept.", float64(s.DeadLettered))
+		gauge("anabranch_core_shards_frozen", "Shards on their way to another group: nothing is decided for their keys.", float64(s.ShardsFrozen))
 		for _, src := range s.Sources {
 			if src.End >= 0 {
 				emit("anabranch_source_lag_records", "Offsets between what is applied and the end of the partition.", metrics.Gauge,

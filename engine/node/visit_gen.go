@@ -254,4 +254,5 @@ func (x *groupStatus) Visit(v state.Visitor) {
 	v.Uint("snapshot_index", &x.SnapshotIndex)
 	v.Int("voters", &x.Voters)
 	v.Int("dead_lettered", &x.DeadLettered)
+	v.Int("shards_frozen", &x.ShardsFrozen)
 }
