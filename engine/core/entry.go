@@ -129,4 +129,5 @@ type Control struct {
 	Event      *operators.Event `v:"event"`   // redrive: the event, read again
 	Index      uint64           `v:"index"`   // skip: the entry
 	Message    uint64           `v:"message"` // skip: the message in it, from 0
+	Members    *Members         `v:"members"` // members: the new list
 }

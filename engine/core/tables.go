@@ -51,6 +51,7 @@ var (
 	tabPosition = table[positionRow](stagePosition, "position")
 	tabCounter  = table[counterRow](stageGroup, "counter") // row: partition
 	tabGroup    = table[groupRow](stageGroup, "group")
+	tabMembers  = table[Members](stageGroup, "members")        // in the first group
 	tabMark     = table[watermarkRow](stageGroup, "watermark") // row: group, topic, depth
 	tabOutbox   = outboxTable(table[operators.Record](stageOutbox, "outbox"))
 	tabOutHead  = table[outboxHead](stageOutbox, "head")
@@ -85,7 +86,7 @@ func lasting(t *state.Table, d state.Time) *state.Table {
 func Tables(plan *topology.Plan) []*state.Table {
 	return slices.Concat(plan.Tables(), []*state.Table{
 		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
-		tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabRegister,
+		tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabRegister, tabMembers,
 	})
 }
 

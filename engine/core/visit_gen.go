@@ -104,6 +104,23 @@ func (x *Control) Visit(v state.Visitor) {
 	state.VisitOptional(v, "event", &x.Event)
 	v.Uint("index", &x.Index)
 	v.Uint("message", &x.Message)
+	state.VisitOptional(v, "members", &x.Members)
+}
+
+// Visit lists the fields of x.
+func (x *Members) Visit(v state.Visitor) {
+	v.String("cluster_id", &x.ClusterID)
+	v.Uint("version", &x.Version)
+	state.VisitStructs(v, "list", &x.List)
+	state.VisitStrings(v, "gone", &x.Gone)
+}
+
+// Visit lists the fields of x.
+func (x *Member) Visit(v state.Visitor) {
+	v.String("id", &x.ID)
+	v.String("peer", &x.Peer)
+	v.String("http", &x.HTTP)
+	v.String("state", &x.State)
 }
 
 // Visit lists the fields of x.
