@@ -38,7 +38,7 @@ func (n *Node) promise(q *formRequest) error {
 		switch {
 		case id.Stage == stageFormed && id.ClusterID == q.ClusterID:
 			return nil
-		case id.Stage == stageFormed, id.Stage == stageForming && id.ClusterID < q.ClusterID:
+		case id.Stage == stageFormed, id.Stage == stageRemoved, id.Stage == stageForming && id.ClusterID < q.ClusterID:
 			return fmt.Errorf("%w at node %s", errForming, n.cfg.ID)
 		}
 		id.Stage, id.ClusterID, id.Members = stageForming, q.ClusterID, q.Members

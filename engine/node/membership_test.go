@@ -221,3 +221,30 @@ func TestOffDuringChange(t *testing.T) {
 	r.expect("a", 2)
 	r.same()
 }
+
+// A cluster of one grows, and goes on without the node that it began with.
+func TestGrowFromOne(t *testing.T) {
+	r := newRig(t, 2, func(i int, cfg *Config) {
+		if i == 0 {
+			cfg.Join = nil
+		}
+	})
+	r.start(0)
+	r.ready()
+	r.submit(0, "e0", "a")
+	r.start(1)
+	n2 := r.nodes[1]
+	eventually(t, "n2 is told how it gets in", func() bool { return strings.Contains(n2.notReady(), "node n2 is not a member of cluster test") })
+	again(t, "add", func() (connectors.Membership, error) { return r.nodes[0].AddNode(patient(t), "n2", r.cfgs[1].Peer) })
+	r.becomes("n2", "member")
+	r.stop(0) // with the usual timeouts from now on
+	r.start(0)
+	r.ready()
+	r.submit(1, "e1", "a")
+	again(t, "drain", func() (connectors.Membership, error) { return n2.DrainNode(patient(t), "n1", false) })
+	again(t, "remove", func() (connectors.Membership, error) { return n2.RemoveNode(patient(t), "n1", false) })
+	r.removed(0)
+	eventually(t, "n2 is alone", n2.isAlone)
+	r.submit(1, "e2", "a")
+	r.expect("a", 3)
+}
