@@ -151,13 +151,15 @@ func changeMembers(ctx context.Context, c *client, wait time.Duration, path stri
 	}
 	again := time.NewTicker(200 * time.Millisecond)
 	defer again.Stop()
+	missing := "no node has answered since"
 	for {
 		_, s, err := askStatus(ctx, c)
-		missing := ""
-		if err != nil {
+		if err == nil {
+			if missing = why(&s); missing == "" {
+				return answer, s, nil
+			}
+		} else if ctx.Err() == nil {
 			missing = err.Error()
-		} else if missing = why(&s); missing == "" {
-			return answer, s, nil
 		}
 		select {
 		case <-ctx.Done():

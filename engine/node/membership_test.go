@@ -248,3 +248,22 @@ func TestGrowFromOne(t *testing.T) {
 	r.submit(1, "e2", "a")
 	r.expect("a", 3)
 }
+
+// What is decided is carried out whoever leads: here the leader stops as soon as
+// it has taken the change, and so does the node that joins.
+func TestAddGoesOn(t *testing.T) {
+	r := startSome(t, 4, func(_ int, cfg *Config) { cfg.Groups = 2 })
+	r.start(3)
+	gone, asked := r.leader(), r.follower()
+	again(t, "add", func() (connectors.Membership, error) { return r.nodes[asked].AddNode(patient(t), "n4", r.cfgs[3].Peer) })
+	r.stop(3)
+	r.stop(gone)
+	r.start(3)
+	r.becomes("n4", "member")
+	r.start(gone)
+	r.ready()
+	r.becomes("n4", "member")
+	r.submit(3, "e0", "a")
+	r.expect("a", 1)
+	r.same()
+}

@@ -17,7 +17,7 @@ import (
 func TestMembers(t *testing.T) {
 	skipShort(t, "adds and removes processes under load")
 	const perSecond = 300
-	r := newTrial(t, perSecond, nil)
+	r := newTrialOf(t, perSecond, ", groups: 2", nil)
 	if code, out := r.nodes[1].Client("cluster", "transfer", "0", "--to", "n1"); code != 0 && !strings.Contains(out, "n1 leads") {
 		t.Fatalf("transfer = %d: %s", code, out)
 	}
@@ -29,8 +29,8 @@ func TestMembers(t *testing.T) {
 		}
 		ended := time.Now()
 		r.decide(perSecond)
-		t.Logf("%s: %v, meanwhile at most %v without a decision, 99 %% decided within %v", what, ended.Sub(began).Round(time.Millisecond),
-			r.gaps.within(began, ended), r.delay(began, ended))
+		t.Logf("%s: %v, meanwhile at most %v without a decision, 99 %% decided within %v, the slowest within %v", what, ended.Sub(began).Round(time.Millisecond),
+			r.gaps.within(began, ended), r.delay(began, ended), r.slowest(began, ended))
 	}
 
 	peer := "127.0.0.1:" + strconv.Itoa(process.FreePort(t))
@@ -60,6 +60,19 @@ func TestMembers(t *testing.T) {
 		r.caughtUp(i)
 	}
 	r.finish()
+}
+
+// slowest is within what time every order that was placed in a span, and whose
+// decision was read, had it.
+func (r *trial) slowest(from, to time.Time) (longest time.Duration) {
+	r.orders.mu.Lock()
+	defer r.orders.mu.Unlock()
+	for id, at := range r.orders.placed {
+		if sent, ok := r.sent[id]; ok && at.After(from) && at.Before(to) {
+			longest = max(longest, sent.Sub(at))
+		}
+	}
+	return longest.Round(time.Millisecond)
 }
 
 // joiner writes the configuration of a node that is to join: that of the second
