@@ -60,6 +60,16 @@ type Cluster interface {
 	// Move moves a shard to another group and waits until it is there. Commands
 	// and queries for its keys wait meanwhile, and nothing is decided for them.
 	Move(ctx context.Context, shard, group int) error
+	// AddNode lets a node that waits with an empty directory at a peer address
+	// into the running cluster. It returns once that is decided; replicas follow
+	// by themselves. Asking again changes nothing.
+	AddNode(ctx context.Context, node, peer string) (Membership, error)
+	// DrainNode takes the leaderships from a node for good, or with undo allows
+	// them to it again. Its replicas go on following.
+	DrainNode(ctx context.Context, node string, undo bool) (Membership, error)
+	// RemoveNode takes a node out that is drained, or still joins, or with force
+	// one that does not answer. It returns once that is decided.
+	RemoveNode(ctx context.Context, node string, force bool) (Membership, error)
 	// Status describes the cluster as this node sees it, from this node alone.
 	Status(ctx context.Context) (Status, error)
 	// Nodes asks every member for its own view. A node that does not answer in
@@ -95,6 +105,14 @@ type Watched struct {
 	Lost   int // records dropped before this one
 }
 
+// Membership is where a node stands in the cluster.
+type Membership struct {
+	Node    string
+	State   string // as in NodeStatus; "removed" for one that is no member
+	Members int    // nodes of the cluster, this one included if it is a member
+	Version uint64 // changes of the list since the cluster was formed
+}
+
 // Status is a node's view of the cluster.
 type Status struct {
 	Node, Cluster string
@@ -115,6 +133,7 @@ type Status struct {
 type NodeStatus struct {
 	Node        string
 	Peer, HTTP  string // addresses
+	State       string // member, joining, draining (leads nothing), leaving; empty before the cluster is formed
 	Unreachable string // why it does not answer; then the rest is empty
 	Version     string
 	Ready       bool

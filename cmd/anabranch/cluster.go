@@ -14,11 +14,12 @@ import (
 func newCluster() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cluster",
-		Short: "Form a cluster, look at it, and help it over what halts it",
+		Short: "Form a cluster, change it, look at it, and help it over what halts it",
 		Example: `  anabranch cluster init --addr 10.0.0.1:8470
   anabranch cluster status --addr 10.0.0.1:8470,10.0.0.2:8470,10.0.0.3:8470`,
 	}
-	cmd.AddCommand(newClusterInit(), newClusterStatus(), newClusterTransfer(), newClusterMove(), newClusterSkip())
+	cmd.AddCommand(newClusterInit(), newClusterStatus(), newClusterTransfer(), newClusterMove(), newClusterSkip(),
+		newClusterAdd(), newClusterDrain(), newClusterRemove())
 	return cmd
 }
 

@@ -39,6 +39,7 @@ type inputStatus struct {
 // nodeStatus is a member, as itself says.
 type nodeStatus struct {
 	Node, Peer, HTTP, Unreachable, Version string
+	State                                  string
 	Ready                                  bool
 	NotReady                               string `json:"not_ready"`
 	ClockAheadUS                           int64  `json:"clock_ahead_us"`
@@ -149,6 +150,9 @@ func nodeTable(s clusterStatus) table.Writer {
 			ready, clock = "no answer", ""
 		case !n.Ready:
 			ready = "no"
+		}
+		if n.State != "" && n.State != "member" {
+			ready += ", " + n.State
 		}
 		t.AppendRow(table.Row{n.Node, ready, clock, n.Version, n.HTTP, n.Peer})
 	}

@@ -160,6 +160,7 @@ func undelivered(g *groupStatus, now time.Time) []trouble {
 // clock is off, or its settings are not those of the others.
 func (s *clusterStatus) nodeTroubles(n *nodeStatus) (list []trouble) {
 	name := cmp.Or(n.Node, n.Peer)
+	list = append(list, changing(n)...)
 	if n.Unreachable != "" {
 		do := fmt.Sprintf("start it if its process is gone (the end of its log says why), else look at the way to %s; %s", n.Peer, s.margin())
 		return append(list, trouble{rankUnsafe, fmt.Sprintf("node %s does not answer: %s", name, n.Unreachable), do})
@@ -188,6 +189,22 @@ func (s *clusterStatus) nodeTroubles(n *nodeStatus) (list []trouble) {
 			"make the configurations equal and restart the node that is wrong; until then whoever leads goes by its own"})
 	}
 	return list
+}
+
+// changing says of a member that takes no full part what comes next.
+func changing(n *nodeStatus) []trouble {
+	switch n.State {
+	case "joining":
+		return []trouble{{rankSoon, fmt.Sprintf("node %s is joining: it is let into one group after the other", n.Node),
+			fmt.Sprintf("wait; if it is not wanted or never answers: anabranch cluster remove %s", n.Node)}}
+	case "draining":
+		return []trouble{{rankSoon, fmt.Sprintf("node %s is drained: it follows, and leads nothing", n.Node),
+			fmt.Sprintf("anabranch cluster remove %s, or bring it back: anabranch cluster drain %s --undo", n.Node, n.Node)}}
+	case "leaving":
+		return []trouble{{rankSoon, fmt.Sprintf("node %s is being removed", n.Node),
+			"wait; if it lasts, the logs of the nodes that lead say what keeps its replicas"}}
+	}
+	return nil
 }
 
 // damagedReplica says whether a replica is being replaced, or what keeps it from it.

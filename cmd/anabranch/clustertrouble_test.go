@@ -95,6 +95,15 @@ func TestVerdict(t *testing.T) {
 			`1. node n1 has other settings than n2: delivery is at_least_once, not exactly_once
    -> make the configurations equal and restart the node that is wrong; until then whoever leads goes by its own
 `},
+		{"changing members", func(s *clusterStatus) {
+			s.Nodes[0].State, s.Nodes[1].State, s.Nodes[2].State = "joining", "draining", "leaving"
+		}, `1. node n1 is joining: it is let into one group after the other
+   -> wait; if it is not wanted or never answers: anabranch cluster remove n1
+2. node n2 is drained: it follows, and leads nothing
+   -> anabranch cluster remove n2, or bring it back: anabranch cluster drain n2 --undo
+3. node n3 is being removed
+   -> wait; if it lasts, the logs of the nodes that lead say what keeps its replicas
+`},
 		{"damaged replica", func(s *clusterStatus) {
 			n := &s.Nodes[2]
 			n.Ready, n.NotReady = false, "group 0 has a new replica on this node: catching up"

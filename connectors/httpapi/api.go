@@ -127,6 +127,7 @@ func newAPI(cfg Config) (*api, *http.ServeMux) {
 	a.registerDeadLetters()
 	a.registerStatus()
 	a.registerCluster()
+	a.registerMembers()
 	a.registerLive()
 	return a, mux
 }

@@ -29,6 +29,7 @@ type nodeBody struct {
 	Node         string      `json:"node"`
 	Peer         string      `json:"peer"`
 	HTTP         string      `json:"http" doc:"where its API can be reached"`
+	State        string      `json:"state,omitempty" enum:"member,joining,draining,leaving" doc:"where it stands in the cluster; a draining one leads nothing"`
 	Unreachable  string      `json:"unreachable,omitempty" doc:"why it does not answer; then the rest is empty"`
 	Version      string      `json:"version,omitempty"`
 	Ready        bool        `json:"ready"`
@@ -96,7 +97,7 @@ func clusterOf(s connectors.Status, nodes []connectors.NodeStatus, nodesErr erro
 		b.Inputs[i] = inputBody(in)
 	}
 	for i, n := range nodes {
-		b.Nodes[i] = nodeBody{Node: n.Node, Peer: n.Peer, HTTP: n.HTTP, Unreachable: n.Unreachable, Version: n.Version,
+		b.Nodes[i] = nodeBody{Node: n.Node, Peer: n.Peer, HTTP: n.HTTP, State: n.State, Unreachable: n.Unreachable, Version: n.Version,
 			Ready: n.Ready, NotReady: n.NotReady, ClockAheadUS: n.ClockAhead.Microseconds(), Differs: n.Differs, Groups: groupsOf(n.Groups)}
 	}
 	if nodesErr != nil {

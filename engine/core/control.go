@@ -25,6 +25,10 @@ func (c *Core) applyControl(k *Control) {
 		r.Code = c.thaw(k)
 	case ControlRedrive:
 		c.redrive(k, &r)
+	case ControlMembers:
+		if code := c.applyMembers(k); code != "" {
+			r.Outcome, r.Code = OutcomeRefused, code
+		}
 	case ControlSkip:
 		r.Outcome, r.Code = OutcomeRefused, "not_halted" // a matching one never gets here
 	default:

@@ -137,4 +137,5 @@ type Control struct {
 	Shard      uint64           `v:"shard"`   // move and thaw
 	Group      uint64           `v:"group"`   // move: where to
 	Move       uint64           `v:"move"`    // thaw: which move, see [Move]
+	Members    *Members         `v:"members"` // members: the new list
 }

@@ -19,6 +19,7 @@ type Output struct {
 	Trimmed  []Ack // outboxes that an acknowledgement trimmed
 	Moved    []ShardChange
 	Halt     *Halt // set when this entry halted the group
+	Members  bool  // the list of the cluster's nodes has changed
 }
 
 // Want tells a source where to go on when its range did not fit.

@@ -53,6 +53,7 @@ var (
 	tabPosition = table[positionRow](stagePosition, "position")
 	tabCounter  = table[counterRow](stageGroup, "counter") // row: partition
 	tabGroup    = table[groupRow](stageGroup, "group")
+	tabMembers  = table[Members](stageGroup, "members")        // in the first group
 	tabMark     = table[watermarkRow](stageGroup, "watermark") // row: group, topic, depth
 	tabOutbox   = outboxTable(table[operators.Record](stageOutbox, "outbox"))
 	tabOutHead  = table[outboxHead](stageOutbox, "head")
@@ -89,7 +90,8 @@ func lasting(t *state.Table, d state.Time) *state.Table {
 func Tables(plan *topology.Plan) []*state.Table {
 	return slices.Concat(plan.Tables(), []*state.Table{
 		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
-		tabPlace, tabMove, tabPublish, tabHeard, tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber, tabTimer, tabRegister,
+		tabPlace, tabMove, tabPublish, tabHeard, tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber,
+		tabTimer, tabRegister, tabMembers,
 	})
 }
 

@@ -109,6 +109,7 @@ func (x *Control) Visit(v state.Visitor) {
 	v.Uint("shard", &x.Shard)
 	v.Uint("group", &x.Group)
 	v.Uint("move", &x.Move)
+	state.VisitOptional(v, "members", &x.Members)
 }
 
 // Visit lists the fields of x.
@@ -149,6 +150,22 @@ func (x *ImportEnd) Visit(v state.Visitor) {
 func (x *heardFrom) Visit(v state.Visitor) {
 	v.Uint("shard", &x.Shard)
 	v.Uint("number", &x.Number)
+}
+
+// Visit lists the fields of x.
+func (x *Members) Visit(v state.Visitor) {
+	v.String("cluster_id", &x.ClusterID)
+	v.Uint("version", &x.Version)
+	state.VisitStructs(v, "list", &x.List)
+	state.VisitStrings(v, "gone", &x.Gone)
+}
+
+// Visit lists the fields of x.
+func (x *Member) Visit(v state.Visitor) {
+	v.String("id", &x.ID)
+	v.String("peer", &x.Peer)
+	v.String("http", &x.HTTP)
+	v.String("state", &x.State)
 }
 
 // Visit lists the fields of x.

@@ -124,6 +124,9 @@ func (f fsm) publish(out *core.Output, entry *core.Entry) {
 	if len(out.Records) > 0 {
 		f.cfg.Records(out.Records)
 	}
+	if out.Members {
+		f.cfg.Changed()
+	}
 	halted := out.Halt != nil
 	if halted != f.halted.Load() {
 		f.halted.Store(halted)

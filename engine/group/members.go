@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/peer"
 )
 
@@ -71,6 +72,13 @@ func (g *Group) Members() (members []Member, index uint64) {
 		members = append(members, Member{Replica: string(s.ID), Voter: s.Suffrage == raft.Voter})
 	}
 	return members, c.index
+}
+
+// Nodes is the list of the cluster's nodes that this replica has applied, nil if
+// it has none. It must not be written to.
+func (g *Group) Nodes() (list *core.Members, err error) {
+	_, err = g.read(func() error { list = g.core.Members(); return nil })
+	return list, err
 }
 
 // Leader is the replica that leads, as far as known here, or "".

@@ -9,7 +9,7 @@ const balanceLag = 100
 // this node leads two more than that: so the work of several groups lies on
 // several nodes, and a node that comes back gets its part again.
 func (n *Node) balance(ctx context.Context) {
-	if n.cfg.Groups == 1 || n.notReady() != "" {
+	if n.cfg.Groups == 1 || n.notReady() != "" || !n.mayLead(n.cfg.ID) {
 		return
 	}
 	led := map[string]int{}
@@ -48,7 +48,7 @@ func (n *Node) couldLead(node string, id int) bool {
 		return false
 	}
 	r := v.said.replica(id)
-	return r != nil && r.Healthy && r.Votes
+	return r != nil && r.Healthy && r.Votes && n.mayLead(node)
 }
 
 // firstRead reports whether the topics that others refer to have been read in

@@ -56,7 +56,7 @@ func (n *Node) watchClock(ctx context.Context) {
 		n.cfg.Log.Error("clock is off, leadership is given up", "group", id, "off", off)
 		ctx, cancel := context.WithTimeout(ctx, transferTimeout)
 		defer cancel()
-		if err := g.Transfer(ctx, ""); err != nil && ctx.Err() == nil {
+		if err := n.giveUp(ctx, id, g); err != nil && ctx.Err() == nil {
 			n.cfg.Log.Warn("nobody takes the leadership", "group", id, "err", err)
 		}
 	})
@@ -74,7 +74,7 @@ func (n *Node) handOver() {
 		if !g.Leading() {
 			return
 		}
-		if err := g.Transfer(ctx, ""); err != nil {
+		if err := n.giveUp(ctx, id, g); err != nil {
 			n.cfg.Log.Warn("leadership not handed over", "group", id, "err", err)
 		}
 	})

@@ -182,8 +182,12 @@ func (n *Node) Transfer(ctx context.Context, group int, node string) error {
 		return err
 	}
 	id := n.dir.now()
-	if node != "" && id.member(node) == nil {
+	switch {
+	case node == "":
+	case id.member(node) == nil:
 		return fmt.Errorf("%w: node %s is not a member", connectors.ErrNotFound, node)
+	case !n.mayLead(node):
+		return fmt.Errorf("node %s is %s: it may not lead", node, id.member(node).State)
 	}
 	q := &transferRequest{Group: uint64(group), Node: node}
 	_, err := forward(ctx, n, group, callTransfer, writes, q, func() (*nothing, error) { return &nothing{}, n.transferHere(ctx, q) })
@@ -199,6 +203,9 @@ func (n *Node) transferHere(ctx context.Context, q *transferRequest) error {
 	return n.atLeader(int(q.Group), func(g *group.Group) error {
 		if q.Node == n.cfg.ID {
 			return nil // it leads
+		}
+		if q.Node == "" {
+			return n.giveUp(ctx, int(q.Group), g)
 		}
 		return g.Transfer(ctx, q.Node)
 	})

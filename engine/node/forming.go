@@ -38,7 +38,7 @@ func (n *Node) promise(q *formRequest) error {
 		switch {
 		case id.Stage == stageFormed && id.ClusterID == q.ClusterID:
 			return nil
-		case id.Stage == stageFormed, id.Stage == stageForming && id.ClusterID < q.ClusterID:
+		case id.Stage == stageFormed, id.Stage == stageRemoved, id.Stage == stageForming && id.ClusterID < q.ClusterID:
 			return fmt.Errorf("%w at node %s", errForming, n.cfg.ID)
 		}
 		id.Stage, id.ClusterID, id.Members = stageForming, q.ClusterID, q.Members
@@ -49,7 +49,7 @@ func (n *Node) promise(q *formRequest) error {
 // suits says whether this node can be a member of a cluster.
 func (n *Node) suits(q *formRequest) error {
 	if !slices.ContainsFunc(q.Members, func(m member) bool { return m.ID == n.cfg.ID }) {
-		return fmt.Errorf("the cluster was formed of %s: node %s is not a member", strings.Join(memberIDs(q.Members), ", "), n.cfg.ID)
+		return fmt.Errorf("the cluster's members are %s: node %s is not a member", strings.Join(memberIDs(q.Members), ", "), n.cfg.ID)
 	}
 	ours := settingsOf(&n.cfg)
 	if d := q.Settings.differences(&ours); len(d) > 0 {
@@ -110,7 +110,7 @@ func (n *Node) join(h *hello) error {
 			}
 		}
 	}
-	return n.adopt(&formRequest{ClusterID: h.ClusterID, Members: h.Members, Settings: h.Settings}, last)
+	return n.adopt(&formRequest{ClusterID: h.ClusterID, Members: h.Members, Settings: h.Settings, Changes: h.Changes, Gone: h.Gone}, last)
 }
 
 // adopt takes a cluster that is formed, and has this node as a member. A node
@@ -126,14 +126,18 @@ func (n *Node) adopt(q *formRequest, last uint64) error {
 	}
 	err := n.dir.change(func(id *identity) error {
 		switch id.Stage {
-		case stageFormed:
+		case stageFormed, stageRemoved:
 			return fmt.Errorf("node %s is a member of another cluster", n.cfg.ID)
+		case stageForming:
+			if q.Changes > 0 {
+				id.Founders = memberIDs(id.Members) // as promised, whoever are members now
+			}
 		case stageNew:
 			for range n.cfg.Groups {
 				id.Replicas = append(id.Replicas, replicaState{Generation: max(rebirth(time.Now()), last+1)})
 			}
 		}
-		id.ClusterID, id.Members = q.ClusterID, q.Members
+		id.ClusterID, id.Members, id.Version, id.Gone = q.ClusterID, q.Members, q.Changes, q.Gone
 		id.found(n.cfg.Groups)
 		return nil
 	})
@@ -196,7 +200,7 @@ func (n *Node) awaitFormed(ctx context.Context) bool {
 // lookForCluster takes the cluster that another node knows, or says what this
 // one waits for.
 func (n *Node) lookForCluster(ctx context.Context) string {
-	why := waitingForInit + ": run `anabranch cluster init` once, on any node"
+	why := waitingForInit + ": run `anabranch cluster init` once, on any node, or `anabranch cluster add` if the cluster runs already"
 	for _, f := range n.meet(ctx) {
 		if f.err != nil {
 			why += fmt.Sprintf("; %v", f.err)

@@ -49,6 +49,10 @@ type identity struct {
 	Members   []member       `json:"members"`    // in the order of ids
 	Replicas  []replicaState `json:"replicas"`   // this node's, by group
 
+	Version  uint64   `json:"version,omitempty"`  // of the list of members: changes since the cluster was formed
+	Gone     []string `json:"gone,omitempty"`     // ids of removed members, the latest last
+	Founders []string `json:"founders,omitempty"` // who formed the cluster, if the list has changed since
+
 	Sum string `json:"sum,omitempty"` // of all above; older builds wrote none
 }
 
@@ -59,6 +63,7 @@ const (
 	stageNew     stage = "new"     // knows no cluster yet
 	stageForming stage = "forming" // has promised to be a member of one
 	stageFormed  stage = "formed"
+	stageRemoved stage = "removed" // was a member, and never is again
 )
 
 // member is a node of the cluster and where it was seen last.
@@ -66,6 +71,8 @@ type member struct {
 	ID   string `json:"id" v:"id"`
 	Peer string `json:"peer" v:"peer"`
 	HTTP string `json:"http" v:"http"`
+	// State is "" for one that takes full part, or as in membership.go.
+	State string `json:"state,omitempty" v:"state"`
 }
 
 // replicaState is what a node keeps of a replica beside the replica's files.
@@ -178,6 +185,9 @@ func (d *directory) mustBeEmpty() error {
 func (d *directory) compare(want identity) error {
 	if d.id.Format != identityFormat {
 		return fmt.Errorf("%w: %s was written by another version (format %d, this one knows %d)", ErrForeign, d.path, d.id.Format, identityFormat)
+	}
+	if d.id.Stage == stageRemoved {
+		return fmt.Errorf("%w: %s: node %s may not come back with what it held; empty the directory and have it added as a new node", ErrRemoved, d.path, d.id.Node)
 	}
 	var differs []string
 	check := func(what string, has, asked any) {

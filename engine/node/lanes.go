@@ -31,7 +31,8 @@ type lanes struct {
 
 // courier is what waits for one node.
 type courier struct {
-	wake chan struct{}
+	wake    chan struct{}
+	dismiss context.CancelFunc // ends it, when the node is no member any more
 
 	mu    sync.Mutex // guards what follows
 	items []laneItem
@@ -46,20 +47,43 @@ type laneItem struct {
 
 func newLanes(n *Node) *lanes { return &lanes{n: n} }
 
-// run carries to all other members until ctx ends.
+// run carries to all other members, whoever they are, until ctx ends.
 func (l *lanes) run(ctx context.Context) {
 	var senders sync.WaitGroup
+	defer senders.Wait()
 	couriers := map[string]*courier{}
-	for _, m := range l.n.dir.now().Members {
-		if m.ID == l.n.cfg.ID {
-			continue
+	for ctx.Err() == nil {
+		change := l.n.change()
+		id := l.n.dir.now()
+		next := map[string]*courier{}
+		for _, m := range id.Members {
+			if m.ID == l.n.cfg.ID {
+				continue
+			}
+			c := couriers[m.ID]
+			if c == nil {
+				c = &courier{wake: make(chan struct{}, 1)}
+				var own context.Context
+				own, c.dismiss = context.WithCancel(ctx)
+				senders.Go(func() { l.carry(own, m.ID, c) })
+			}
+			next[m.ID] = c
 		}
-		c := &courier{wake: make(chan struct{}, 1)}
-		couriers[m.ID] = c
-		senders.Go(func() { l.carry(ctx, m.ID, c) })
+		for node, c := range couriers {
+			if next[node] == nil {
+				c.dismiss()
+			}
+		}
+		couriers = next
+		l.couriers.Store(&next)
+		select {
+		case <-ctx.Done():
+		case <-change:
+		}
 	}
-	l.couriers.Store(&couriers)
-	senders.Wait()
+	for _, c := range couriers {
+		c.dismiss()
+	}
 }
 
 // send takes messages for the leader of the group that has the target shard.

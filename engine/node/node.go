@@ -83,7 +83,7 @@ func (n *Node) open() (err error) {
 		n.slots = append(n.slots, &slot{n: n, id: id})
 	}
 	if n.port, err = peer.Listen(peer.Options{Address: n.cfg.Peer, Listener: n.cfg.Listener, Cluster: n.cfg.Cluster, Node: n.cfg.ID,
-		Resolve: n.resolve, Admits: n.admits, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
+		Resolve: n.resolve, Admits: n.admits, Knew: n.knew, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
 		return err
 	}
 	n.inputs, n.lanes = newInputs(n), newLanes(n)
@@ -125,9 +125,9 @@ func (n *Node) groupConfig(id int) group.Config {
 	}
 	identity := n.dir.now()
 	var founders []string // of which this replica is one
-	if identity.Replicas[id].Generation == founding {
-		for _, m := range identity.Members {
-			founders = append(founders, replicaID(m.ID, founding))
+	if r := identity.Replicas[id]; r.Generation == founding && (!r.Made || len(identity.Members) == 1) {
+		for _, node := range identity.founders() {
+			founders = append(founders, replicaID(node, founding))
 		}
 	}
 	return group.Config{

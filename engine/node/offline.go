@@ -162,7 +162,7 @@ func (id *identity) contradictions() (list []string) {
 	_, err := time.ParseDuration(id.Lateness)
 	check(err == nil, "lateness %q", id.Lateness)
 	check(id.Incarnation > 0, "incarnation 0")
-	check(slices.Contains([]stage{stageNew, stageForming, stageFormed}, id.Stage), "stage %q", id.Stage)
+	check(slices.Contains([]stage{stageNew, stageForming, stageFormed, stageRemoved}, id.Stage), "stage %q", id.Stage)
 	if id.Stage != stageFormed {
 		return list
 	}

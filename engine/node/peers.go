@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -172,7 +174,7 @@ func (n *Node) greet(ctx context.Context, node string) (*view, error) {
 	if next.differs != "" && next.differs != before.differs {
 		n.cfg.Log.Error("node has other settings: whoever leads goes by its own", "node", node, "differs", next.differs)
 	}
-	return n.peers.of(node), n.moved(h)
+	return n.peers.of(node), errors.Join(n.moved(h), n.learnFrom(h))
 }
 
 // mustBeMember refuses an answer of somebody else at a member's address.
@@ -235,8 +237,8 @@ func (n *Node) greetAll(ctx context.Context) error {
 func (n *Node) greeted(from string, q *hello) *hello {
 	id := n.dir.now()
 	if id.Stage == stageFormed && q.Node == from && q.ClusterID == id.ClusterID {
-		if err := n.moved(q); err != nil {
-			n.cfg.Log.Warn("address of a node not kept", "node", from, "err", err)
+		if err := errors.Join(n.moved(q), n.learnFrom(q)); err != nil {
+			n.cfg.Log.Warn("address of a node, or list of members, not kept", "node", from, "err", err)
 		}
 	}
 	return n.hello()
@@ -248,7 +250,7 @@ func (n *Node) hello() *hello {
 	h := &hello{
 		Node: n.cfg.ID, Instance: n.instance, Peer: n.advertised(), HTTP: n.cfg.HTTP, Version: n.cfg.Version,
 		Wall: n.cfg.wall().UnixMicro(), Settings: settingsOf(&n.cfg),
-		Stage: string(id.Stage), ClusterID: id.ClusterID, Members: id.Members,
+		Stage: string(id.Stage), ClusterID: id.ClusterID, Members: id.Members, Changes: id.Version, Gone: id.Gone,
 	}
 	if id.Stage == stageFormed {
 		for _, s := range n.slots {
@@ -274,5 +276,8 @@ func (n *Node) resolve(node string) (string, error) {
 // anybody, to find out whether it will be a member.
 func (n *Node) admits(node string) bool {
 	id := n.dir.now()
-	return id.Stage != stageFormed || id.member(node) != nil
+	return id.Stage == stageNew || id.Stage == stageForming || id.member(node) != nil
 }
+
+// knew says whether a node was a member: it may ask what has become of it.
+func (n *Node) knew(node string) bool { return slices.Contains(n.dir.now().Gone, node) }

@@ -95,14 +95,22 @@ func (s *slot) reason() string {
 // promised, the damaged files may be the only ones that still do.
 func (s *slot) mayReplace() (leader, why string) {
 	id := s.n.dir.now()
-	need, healthy := len(id.Members)/2+1, 0
+	if n := s.n; n.isLeaving() {
+		return "", "this node is being removed from the cluster"
+	}
+	members, healthy := 1, 0
 	var others []string
 	for _, m := range id.Members {
 		if m.ID == s.n.cfg.ID {
 			continue
 		}
 		v := s.n.peers.of(m.ID)
-		switch r := v.replicaOf(s.id); {
+		r := v.replicaOf(s.id)
+		if v.fresh() && (m.State == memberJoining || m.State == memberLeaving) && (r == nil || !r.Votes) {
+			continue // it has promised nothing
+		}
+		members++
+		switch {
 		case !v.fresh():
 			others = append(others, m.ID+" does not answer")
 		case r == nil:
@@ -116,16 +124,17 @@ func (s *slot) mayReplace() (leader, why string) {
 			others = append(others, m.ID+" is healthy")
 		}
 	}
+	need := members/2 + 1
 	s.mu.Lock()
 	unclear := s.unclear
 	s.mu.Unlock()
 	switch leader = s.n.peers.serving(s.id); {
 	case unclear:
 		return "", "nobody can tell which replica is right: the files stay as they are, and " + noRecovery
-	case len(id.Members) < 3:
+	case members < 3:
 		return "", fmt.Sprintf("%s, but of two members one alone can't let a new replica in: the files stay as they are, and "+noRecovery, strings.Join(others, ", "))
 	case healthy < need:
-		return "", fmt.Sprintf("%s: %d of %d members would have to be healthy. The files stay as they are; if it stays so, "+noRecovery, strings.Join(others, ", "), need, len(id.Members))
+		return "", fmt.Sprintf("%s: %d of %d members would have to be healthy. The files stay as they are; if it stays so, "+noRecovery, strings.Join(others, ", "), need, members)
 	case leader == "":
 		return "", "the others have no leader now"
 	}

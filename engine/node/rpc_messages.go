@@ -29,6 +29,7 @@ const (
 	callImport       = "import"
 	callLanes        = "lanes"
 	callAdvance      = "advance"
+	callMembers      = "members"
 )
 
 // hello is what a node says of itself, both when it asks and when it is asked.
@@ -44,6 +45,8 @@ type hello struct {
 	ClusterID string        `v:"cluster_id"`
 	Members   []member      `v:"members"`
 	Replicas  []replicaView `v:"replicas"`
+	Changes   uint64        `v:"changes"` // of the members, since the cluster was formed
+	Gone      []string      `v:"gone"`    // ids of removed members
 }
 
 // settings are what all nodes of a cluster must agree on.
@@ -86,6 +89,21 @@ type formRequest struct {
 	ClusterID string   `v:"cluster_id"`
 	Members   []member `v:"members"`
 	Settings  settings `v:"settings"`
+	Changes   uint64   `v:"changes"` // of the members: 0 while the cluster is formed
+	Gone      []string `v:"gone"`
+}
+
+// membersRequest asks for a change of the list of members, or with no action for
+// the list as it is.
+type membersRequest struct {
+	Action string `v:"action"`
+	Node   string `v:"node"`
+	Peer   string `v:"peer"`
+	Force  bool   `v:"force"`
+}
+
+type membersAnswer struct {
+	Members core.Members `v:"members"`
 }
 
 // replicaRequest is about a replica: let it in, or remove it.

@@ -21,6 +21,9 @@ func (n *Node) handle(ctx context.Context, from, method string, request []byte) 
 }
 
 func (n *Node) dispatch(ctx context.Context, from, method string, b []byte) ([]byte, error) {
+	if method != callHello && !n.admits(from) {
+		return nil, fmt.Errorf("node %s was removed from the cluster", from)
+	}
 	switch method {
 	case callHello:
 		return serve(n, method, b, func(q *hello) (*hello, error) { return n.greeted(from, q), nil })
@@ -74,6 +77,8 @@ func (n *Node) dispatchToLeader(ctx context.Context, method string, b []byte) ([
 		return serve(n, method, b, func(q *moveRequest) (*replyAnswer, error) { return n.movingHere(ctx, q) })
 	case callImport:
 		return serve(n, method, b, func(q *importRequest) (*replyAnswer, error) { return n.importHere(ctx, q) })
+	case callMembers:
+		return serve(n, method, b, func(q *membersRequest) (*membersAnswer, error) { return n.membersHere(ctx, q) })
 	case callTransfer:
 		return serve(n, method, b, func(q *transferRequest) (*nothing, error) { return &nothing{}, n.transferHere(ctx, q) })
 	}

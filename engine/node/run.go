@@ -39,7 +39,7 @@ func (n *Node) Run(ctx context.Context) error {
 		for _, s := range n.slots {
 			groups.Go(func() { note(s.run(groupCtx)) })
 		}
-		for _, loop := range []func(context.Context) error{n.greetPeers, n.watchPeers} {
+		for _, loop := range []func(context.Context) error{n.greetPeers, n.watchPeers, n.tendMembers} {
 			groups.Go(func() {
 				if err := loop(groupCtx); err != nil {
 					note(err)
@@ -103,10 +103,13 @@ func (n *Node) begin(ctx context.Context, note func(err error)) bool {
 // greetPeers asks the other members how they are, again and again. An error
 // means that this node's own directory can't be written.
 func (n *Node) greetPeers(ctx context.Context) error {
-	if n.isAlone() {
-		return nil
-	}
 	for hurried := 0; ; {
+		if n.isAlone() {
+			if !wait(ctx, greetEvery) {
+				return nil
+			}
+			continue
+		}
 		if err := n.greetAll(ctx); err != nil {
 			return err
 		}
@@ -128,12 +131,15 @@ func (n *Node) greetPeers(ctx context.Context) error {
 // and leaderships. It may take its time, while what they say stays fresh. An
 // error means that this node's own directory can't be written.
 func (n *Node) watchPeers(ctx context.Context) error {
-	if n.isAlone() {
-		return nil
-	}
 	var compared time.Time
 	balanced := time.Now()
 	for {
+		if n.isAlone() {
+			if !wait(ctx, greetEvery) {
+				return nil
+			}
+			continue
+		}
 		if !n.met.Load() {
 			n.meet(ctx) // which of the addresses is ours?
 		}

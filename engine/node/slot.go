@@ -182,7 +182,9 @@ func (s *slot) settle(ctx context.Context, g *group.Group) error {
 			s.n.cfg.Log.Info("replica votes", "group", s.id, "replica", s.replica())
 			s.n.changed()
 		case votes:
-			if by := s.removed(index); by != "" {
+			if by := s.removed(index); by != "" && s.n.isLeaving() {
+				s.note("removed from the group, as the node is from the cluster")
+			} else if by != "" {
 				g.Damage(fmt.Errorf("replica %s is not in the group any more, says node %s", s.replica(), by))
 			}
 		case len(members) > 0 || !added:
@@ -220,6 +222,14 @@ func (s *slot) removed(index uint64) string {
 // askIn asks the leader to let the replica in, one step further. It reports
 // whether the leader took a step.
 func (s *slot) askIn(ctx context.Context, g *group.Group) (taken bool) {
+	if s.n.isLeaving() {
+		s.note("the node is being removed from the cluster")
+		return false
+	}
+	if first := s.n.joinsFirst(s.id); first >= 0 {
+		s.note(fmt.Sprintf("waiting for group %d to let this node in", first))
+		return false
+	}
 	doing := "waiting for a leader to let it in"
 	if leader := s.n.leaderElsewhere(s.id, g); leader != "" {
 		ctx, cancel := context.WithTimeout(ctx, replaceTimeout)
@@ -268,6 +278,11 @@ func (n *Node) admit(ctx context.Context, q *replicaRequest) (*admitAnswer, erro
 	g, err := n.groupAsked(q.Group)
 	if err != nil {
 		return nil, err
+	}
+	if belongs, err := n.belongs(ctx, peer.NodeOf(q.Replica)); err != nil {
+		return nil, err
+	} else if !belongs {
+		return nil, fmt.Errorf("node %s is not a member, or is being removed", peer.NodeOf(q.Replica))
 	}
 	how, err := g.Admit(ctx, q.Replica, q.Applied)
 	return &admitAnswer{Admission: string(how)}, err

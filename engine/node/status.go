@@ -86,7 +86,7 @@ func (n *Node) Nodes(ctx context.Context) ([]connectors.NodeStatus, error) {
 		asked.Go(func() {
 			a, err := n.statusOf(ctx, m.ID)
 			if err != nil {
-				list[i] = connectors.NodeStatus{Node: m.ID, Peer: m.Peer, HTTP: m.HTTP, Unreachable: err.Error()}
+				list[i] = connectors.NodeStatus{Node: m.ID, Peer: m.Peer, HTTP: m.HTTP, State: stateWord(m.State), Unreachable: err.Error()}
 				return
 			}
 			list[i] = a.status(m)
@@ -142,7 +142,7 @@ func (n *Node) ownStatus(ctx context.Context) (*statusAnswer, error) {
 
 // status is what a member says of itself, in the API's words.
 func (a *statusAnswer) status(m member) connectors.NodeStatus {
-	s := connectors.NodeStatus{Node: m.ID, Peer: cmp.Or(a.Peer, m.Peer), HTTP: a.HTTP, Version: a.Version, Ready: a.Ready, NotReady: a.NotReady}
+	s := connectors.NodeStatus{Node: m.ID, Peer: cmp.Or(a.Peer, m.Peer), HTTP: a.HTTP, State: stateWord(m.State), Version: a.Version, Ready: a.Ready, NotReady: a.NotReady}
 	for i := range a.Groups {
 		g := &a.Groups[i]
 		s.Groups = append(s.Groups, connectors.GroupStatus{

@@ -9,6 +9,7 @@ func (x *member) Visit(v state.Visitor) {
 	v.String("id", &x.ID)
 	v.String("peer", &x.Peer)
 	v.String("http", &x.HTTP)
+	v.String("state", &x.State)
 }
 
 // Visit lists the fields of x.
@@ -24,6 +25,8 @@ func (x *hello) Visit(v state.Visitor) {
 	v.String("cluster_id", &x.ClusterID)
 	state.VisitStructs(v, "members", &x.Members)
 	state.VisitStructs(v, "replicas", &x.Replicas)
+	v.Uint("changes", &x.Changes)
+	state.VisitStrings(v, "gone", &x.Gone)
 }
 
 // Visit lists the fields of x.
@@ -63,6 +66,21 @@ func (x *formRequest) Visit(v state.Visitor) {
 	v.String("cluster_id", &x.ClusterID)
 	state.VisitStructs(v, "members", &x.Members)
 	state.VisitStruct(v, "settings", &x.Settings)
+	v.Uint("changes", &x.Changes)
+	state.VisitStrings(v, "gone", &x.Gone)
+}
+
+// Visit lists the fields of x.
+func (x *membersRequest) Visit(v state.Visitor) {
+	v.String("action", &x.Action)
+	v.String("node", &x.Node)
+	v.String("peer", &x.Peer)
+	v.Bool("force", &x.Force)
+}
+
+// Visit lists the fields of x.
+func (x *membersAnswer) Visit(v state.Visitor) {
+	state.VisitStruct(v, "members", &x.Members)
 }
 
 // Visit lists the fields of x.

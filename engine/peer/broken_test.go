@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -431,5 +432,33 @@ func TestExpelled(t *testing.T) {
 	}
 	if n := ran.Load(); n != 1 {
 		t.Errorf("handler ran %d times; want 1", n)
+	}
+}
+
+// A node that was a member may call to learn that, but gets no stream.
+func TestFormerMemberMayCall(t *testing.T) {
+	var at book
+	b := listen(t, &at, "b", echo, func(o *Options) {
+		o.Admits, o.Knew = func(string) bool { return false }, func(node string) bool { return node == "a" }
+	})
+	layer, err := b.Layer(1, "b.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer layer.Close()
+	a, stranger := listen(t, &at, "a", nil), listen(t, &at, "z", nil)
+	if _, err := a.Call(withTimeout(t), "b", "m", nil); err != nil {
+		t.Errorf("Call of a former member = %v; want it answered", err)
+	}
+	if _, err := stranger.Call(withTimeout(t), "b", "m", nil); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("Call of a stranger = %v; want %v", err, ErrUnreachable)
+	}
+	out, err := a.Layer(1, "a.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	if c, err := out.Dial("b.1", time.Second); err == nil || !strings.Contains(err.Error(), "node a is not a member") {
+		t.Errorf("Dial of a former member = %v, %v; want it refused", c, err)
 	}
 }

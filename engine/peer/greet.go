@@ -62,11 +62,13 @@ func (p *Port) introduced(raw net.Conn) (net.Conn, *header, error) {
 		err = refuse(ReasonCluster, "cluster is %s, not %s", p.o.Cluster, h.cluster)
 	case p.tls != nil && h.from != certified.node:
 		err = refuse(ReasonNode, "certificate is that of node %s, not %s", certified.node, h.from)
-	case !p.o.Admits(h.from):
+	case !p.o.Admits(h.from) && (h.kind != kindCalls || !p.knew(h.from)):
 		err = p.noMember(h.from)
 	}
 	return c, h, err
 }
+
+func (p *Port) knew(node string) bool { return p.o.Knew != nil && p.o.Knew(node) }
 
 func (p *Port) noMember(node string) error {
 	return refuse(ReasonNode, "node %s is not a member of cluster %s", node, p.o.Cluster)

@@ -47,6 +47,10 @@ type Options struct {
 	// cluster, anybody with the cluster's name before. It is asked for every
 	// connection and every call.
 	Admits func(node string) bool
+	// Knew says whether a node that is not admitted may call all the same: it was
+	// a member, and may ask what has become of it. Handle decides what it may ask.
+	// Nil: none may.
+	Knew func(node string) bool
 	// Handle answers calls. Nil: calls are refused.
 	Handle Handler
 	// TLS makes both sides show a certificate; nil: plain TCP.

@@ -140,7 +140,7 @@ func (c *caller) answer(q *request) *response {
 	switch {
 	case c.ctx.Err() != nil:
 		return &response{status: statusNotRun, text: errClosed.Error()}
-	case !c.port.o.Admits(c.from): // not any more
+	case !c.port.o.Admits(c.from) && !c.port.knew(c.from): // not any more
 		return &response{status: statusNotRun, text: c.port.noMember(c.from).Error()}
 	}
 	body, err := c.port.o.Handle(ctx, c.from, q.method, q.body)

@@ -51,6 +51,9 @@ var eventBodies = map[string][]string{
 	"transfer":     {`{"group":0}`, `{"group":0,"to":"n1"}`, `{"group":0,"to":"n3"}`},
 	"skip":         {`{"group":0,"index":18446744073709551615,"message":18446744073709551615}`},
 	"init-cluster": {""},
+	"add-node":     {`{"node":"n9","peer":"127.0.0.1:1"}`, `{"node":"n2","peer":"x"}`, `{"node":"n9","peer":"host without port"}`},
+	"drain-node":   {`{"node":"n1","undo":true}`, `{"node":"n9"}`},
+	"remove-node":  {`{"node":"n1"}`, `{"node":"n1","force":true}`, `{"node":"n9"}`},
 }
 
 // requests are all requests for an operation.
