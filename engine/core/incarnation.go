@@ -1,14 +1,6 @@
 package core
 
-import (
-	"errors"
-
-	"anabranch.dev/state"
-)
-
-// ErrHalted: a halted group can't begin a new incarnation, because what it holds
-// back is in no row.
-var ErrHalted = errors.New("group is halted")
+import "anabranch.dev/state"
 
 // Lanes says what becomes of the lanes in a new incarnation.
 type Lanes bool
@@ -29,11 +21,9 @@ const (
 // That is the group's own row, whose offset in the progress topic is of the life
 // before, and, where lanes restart, the rows of lanes. It is called once, on a
 // core that has applied everything that is to be kept, and before the first entry
-// of the new life; the core itself is then of no further use.
-func (c *Core) BeginIncarnation(index uint64, lanes Lanes) error {
-	if c.halt != nil {
-		return ErrHalted
-	}
+// of the new life; the core itself is then of no further use. Entries that a
+// halted core holds back are not part of what goes on.
+func (c *Core) BeginIncarnation(index uint64, lanes Lanes) {
 	c.index = index
 	c.epoch++
 	c.openGroupCell()
@@ -52,7 +42,6 @@ func (c *Core) BeginIncarnation(index uint64, lanes Lanes) error {
 	c.groupCell.Set(tabGroup, "", &row, 0)
 	c.store.Commit(index)
 	c.epoch++
-	return nil
 }
 
 // cellKeys lists the keys of a stage's cells: they can't be changed while they
