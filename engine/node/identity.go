@@ -43,6 +43,8 @@ type identity struct {
 	Lateness    string `json:"lateness"`
 	Fingerprint string `json:"fingerprint"`
 	Incarnation uint64 `json:"incarnation"`
+	// Snapshot that the directory was restored from, by its checksum.
+	Snapshot string `json:"snapshot,omitempty"`
 
 	Stage     stage          `json:"stage"`
 	ClusterID string         `json:"cluster_id"` // made by the node that formed it

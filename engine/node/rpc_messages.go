@@ -30,17 +30,20 @@ const (
 
 // hello is what a node says of itself, both when it asks and when it is asked.
 type hello struct {
-	Node      string        `v:"node"`
-	Instance  string        `v:"instance"` // of the process, made when it starts
-	Peer      string        `v:"peer"`     // where it can be reached; empty if it does not know
-	HTTP      string        `v:"http"`
-	Version   string        `v:"version"`
-	Wall      int64         `v:"wall"` // its clock, microseconds since 1970
-	Settings  settings      `v:"settings"`
-	Stage     string        `v:"stage"`
-	ClusterID string        `v:"cluster_id"`
-	Members   []member      `v:"members"`
-	Replicas  []replicaView `v:"replicas"`
+	Node     string   `v:"node"`
+	Instance string   `v:"instance"` // of the process, made when it starts
+	Peer     string   `v:"peer"`     // where it can be reached; empty if it does not know
+	HTTP     string   `v:"http"`
+	Version  string   `v:"version"`
+	Wall     int64    `v:"wall"` // its clock, microseconds since 1970
+	Settings settings `v:"settings"`
+	Stage    string   `v:"stage"`
+	// Incarnation and Snapshot say which life of the cluster its data are of.
+	Incarnation uint64        `v:"incarnation"`
+	Snapshot    string        `v:"snapshot"`
+	ClusterID   string        `v:"cluster_id"`
+	Members     []member      `v:"members"`
+	Replicas    []replicaView `v:"replicas"`
 }
 
 // settings are what all nodes of a cluster must agree on.
@@ -80,9 +83,11 @@ type replicaView struct {
 // formRequest asks a node to promise that it will be a member of a cluster, or
 // tells it that the cluster is formed.
 type formRequest struct {
-	ClusterID string   `v:"cluster_id"`
-	Members   []member `v:"members"`
-	Settings  settings `v:"settings"`
+	ClusterID   string   `v:"cluster_id"`
+	Members     []member `v:"members"`
+	Settings    settings `v:"settings"`
+	Incarnation uint64   `v:"incarnation"` // as in hello
+	Snapshot    string   `v:"snapshot"`
 }
 
 // replicaRequest is about a replica: let it in, or remove it.

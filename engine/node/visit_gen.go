@@ -5,6 +5,34 @@ package node
 import "anabranch.dev/state"
 
 // Visit lists the fields of x.
+func (x *copyRequest) Visit(v state.Visitor) {
+	v.Uint("group", &x.Group)
+	v.String("id", &x.ID)
+	v.String("file", &x.File)
+	v.Int("offset", &x.Offset)
+}
+
+// Visit lists the fields of x.
+func (x *copyAnswer) Visit(v state.Visitor) {
+	v.String("node", &x.Node)
+	v.Uint("index", &x.Index)
+	v.Uint("term", &x.Term)
+	v.Time("log_time", &x.LogTime)
+	state.VisitStructs(v, "files", &x.Files)
+}
+
+// Visit lists the fields of x.
+func (x *copiedFile) Visit(v state.Visitor) {
+	v.String("name", &x.Name)
+	v.Int("size", &x.Size)
+}
+
+// Visit lists the fields of x.
+func (x *copyBytes) Visit(v state.Visitor) {
+	v.Bytes("data", &x.Data)
+}
+
+// Visit lists the fields of x.
 func (x *member) Visit(v state.Visitor) {
 	v.String("id", &x.ID)
 	v.String("peer", &x.Peer)
@@ -21,6 +49,8 @@ func (x *hello) Visit(v state.Visitor) {
 	v.Int("wall", &x.Wall)
 	state.VisitStruct(v, "settings", &x.Settings)
 	v.String("stage", &x.Stage)
+	v.Uint("incarnation", &x.Incarnation)
+	v.String("snapshot", &x.Snapshot)
 	v.String("cluster_id", &x.ClusterID)
 	state.VisitStructs(v, "members", &x.Members)
 	state.VisitStructs(v, "replicas", &x.Replicas)
@@ -63,6 +93,8 @@ func (x *formRequest) Visit(v state.Visitor) {
 	v.String("cluster_id", &x.ClusterID)
 	state.VisitStructs(v, "members", &x.Members)
 	state.VisitStruct(v, "settings", &x.Settings)
+	v.Uint("incarnation", &x.Incarnation)
+	v.String("snapshot", &x.Snapshot)
 }
 
 // Visit lists the fields of x.
