@@ -73,7 +73,9 @@ func (m *Manifest) Bytes() (n int64) {
 }
 
 // GroupDir is where a group's files are.
-func GroupDir(dir string, group int) string { return filepath.Join(dir, fmt.Sprintf("group-%d", group)) }
+func GroupDir(dir string, group int) string {
+	return filepath.Join(dir, fmt.Sprintf("group-%d", group))
+}
 
 // encode fills in the checksum and writes the manifest as text.
 func (m Manifest) encode() ([]byte, error) {
