@@ -18,7 +18,7 @@ func newCluster() *cobra.Command {
 		Example: `  anabranch cluster init --addr 10.0.0.1:8470
   anabranch cluster status --addr 10.0.0.1:8470,10.0.0.2:8470,10.0.0.3:8470`,
 	}
-	cmd.AddCommand(newClusterInit(), newClusterStatus(), newClusterTransfer(), newClusterSkip())
+	cmd.AddCommand(newClusterInit(), newClusterStatus(), newClusterTransfer(), newClusterSkip(), newClusterRecover())
 	return cmd
 }
 

@@ -127,6 +127,7 @@ func newAPI(cfg Config) (*api, *http.ServeMux) {
 	a.registerDeadLetters()
 	a.registerStatus()
 	a.registerCluster()
+	a.registerSnapshots()
 	a.registerLive()
 	return a, mux
 }

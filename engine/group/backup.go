@@ -141,11 +141,11 @@ func (g *Group) beginCopy(b *backup) (wait func(ctx context.Context) (uint64, er
 	case g.stopped():
 		return nil, g.Err()
 	case g.core == nil, !g.joined.Load():
-		return nil, errReplaying
+		return nil, fmt.Errorf("%w: %w", connectors.ErrUnavailable, errReplaying)
 	case g.core.Halted() != nil:
 		return nil, fmt.Errorf("%w: group is halted", connectors.ErrUnavailable)
 	case g.appliedIndex.Load() < g.store.Applied():
-		return nil, errReplaying
+		return nil, fmt.Errorf("%w: %w", connectors.ErrUnavailable, errReplaying)
 	}
 	b.copy = Copy{Index: g.store.Applied(), Term: g.raft.CurrentTerm(), LogTime: g.core.LogTime()}
 	return g.store.BeginCheckpoint(b.dir)

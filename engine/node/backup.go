@@ -165,7 +165,7 @@ func (n *Node) DropSnapshot(ctx context.Context, id string) error {
 			continue
 		}
 		if _, err := call[nothing](ctx, n, m.ID, callDropCopy, &copyRequest{ID: id}); err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("%w: %w", connectors.ErrUnavailable, err))
 		}
 	}
 	return errors.Join(errs...)
