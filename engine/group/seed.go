@@ -171,6 +171,13 @@ func (g *Group) plantSeed() error {
 	return os.RemoveAll(dir)
 }
 
+// SeedState is where a group's directory keeps the state of its seed, if it has
+// one.
+func SeedState(dir string) (state string, ok bool) {
+	_, err := os.Stat(filepath.Join(dir, seedDir, seedFile))
+	return filepath.Join(dir, seedDir, seedState), err == nil
+}
+
 // founders are the first voters of a group, as Raft names them.
 func founders(voters []string) (c raft.Configuration) {
 	for _, v := range voters {

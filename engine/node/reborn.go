@@ -72,6 +72,10 @@ func Restore(ctx context.Context, cfg Config, r Restoring) error {
 	return errors.Join(os.Rename(partial, cfg.Dir), raftlog.SyncDir(filepath.Dir(filepath.Clean(cfg.Dir))))
 }
 
+// Seed is where the state lies that a replica of a new incarnation will begin
+// with, until it is opened for the first time.
+func (r *OfflineReplica) Seed() (dir string, ok bool) { return group.SeedState(r.Dir) }
+
 // seed makes a group's seed of a copy of a state.
 func (c *Config) seed(ctx context.Context, partial string, g int, from string, s *group.Seeding) (group.Seeded, error) {
 	s.Dir = (&directory{path: partial}).groupDir(g)
