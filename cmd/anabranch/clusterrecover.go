@@ -86,8 +86,12 @@ func showRecovered(w io.Writer, d *node.Recovered, now time.Time) error {
 	for _, f := range faults {
 		fmt.Fprintln(&text, f)
 	}
-	fmt.Fprintf(&text, "\nMay be lost: what the lost nodes (%s) decided after these entries, though it may be on Kafka.\n"+
-		"May stand on Kafka twice, under different ids: what is undelivered here and was delivered by them.\n", strings.Join(d.Lost, ", "))
+	lost := strings.Join(d.Lost, ", ")
+	if lost == "" {
+		lost = "this node"
+	}
+	fmt.Fprintf(&text, "\nMay be lost: what %s decided after these entries, though it may be on Kafka.\n"+
+		"May stand on Kafka twice: what is undelivered here and was delivered all the same.\n", lost)
 	if d.Before == "" {
 		fmt.Fprintf(&text, "Nothing was changed. To go on with %s as incarnation %d: --acknowledge-loss %s\n", strings.Join(d.Survivors, ", "), d.Incarnation, d.Cluster)
 	} else {
