@@ -33,6 +33,7 @@ const (
 
 // Cluster is what the API may do, implemented by engine/node.
 type Cluster interface {
+	Snapshots
 	// Ask answers a query of a stage for one key, and the log index the
 	// answer is good for. ErrNotFound if there is nothing.
 	Ask(ctx context.Context, stage, query, key string, question state.Visitable, c Consistency) (answer state.Visitable, index uint64, err error)

@@ -78,7 +78,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a check found something.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.AddCommand(newDev(), newKafka(), newReplay(), newGet(), newOrder(), newTopology(), newPolicy(),
-		newDeadLetters(), newCluster(), newServe(), newKey(), newVerify(), newBench(), newSim(), newVersion())
+		newDeadLetters(), newCluster(), newSnapshot(), newServe(), newKey(), newVerify(), newBench(), newSim(), newVersion())
 	strict(root)
 	return root
 }

@@ -88,21 +88,29 @@ const memoryBesideRows = 512 << 20
 
 // open takes everything that can be refused before anything runs.
 func (s *server) open() error {
-	var err error
-	dir := assembly.DataDirConfig{Path: s.cfg.Node.Data, KeyFile: s.cfg.Privacy.KeyFile, PathSetting: "node.data", NodesSetting: "'anabranch dev' --nodes"}
-	if s.dir, err = dir.Open(); err != nil {
+	if err := s.openDirectory(); err != nil {
 		return err
 	}
-	s.onClose(s.dir.Close)
 	if err := s.listen(); err != nil {
 		return err
 	}
+	var err error
 	if s.admin, err = kafka.NewAdmin(kafkaConfig(s.cfg)); err != nil {
 		return err
 	}
 	s.onClose(func() error { s.admin.Close(); return nil })
 	s.node, err = assembly.Open(s.nodeConfig())
 	return err
+}
+
+// openDirectory takes the data directory, or makes it.
+func (s *server) openDirectory() (err error) {
+	dir := assembly.DataDirConfig{Path: s.cfg.Node.Data, KeyFile: s.cfg.Privacy.KeyFile, PathSetting: "node.data", NodesSetting: "'anabranch dev' --nodes"}
+	if s.dir, err = dir.Open(); err != nil {
+		return err
+	}
+	s.onClose(s.dir.Close)
+	return nil
 }
 
 // run runs the node, its API and the look after its topics.

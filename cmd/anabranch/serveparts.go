@@ -21,10 +21,14 @@ import (
 // nodeConfig is the configuration in the node's own terms.
 func (s *server) nodeConfig() assembly.Config {
 	c := s.cfg
+	http := c.Node.HTTP
+	if s.listener != nil {
+		http = s.listener.Addr().String()
+	}
 	cfg := assembly.Config{
 		ID: c.Node.ID, Cluster: c.Cluster.Name, Dir: s.dir.Node(0), Key: s.dir.Key, Version: version,
 		Kafka: kafkaConfig(c), Topics: c.Topics, Delivery: c.Kafka.Delivery, OnGap: c.Kafka.OnGap,
-		Peer: c.Node.Peer, Join: c.Cluster.Join, HTTP: advertised(s.listener.Addr().String(), c.Node.Peer),
+		Peer: c.Node.Peer, Join: c.Cluster.Join, HTTP: advertised(http, c.Node.Peer),
 		Shards: c.Cluster.Shards, Groups: c.Cluster.Groups, Lateness: c.Kafka.Lateness,
 		Durability: c.Cluster.Durability, Clock: c.Cluster.Clock,
 		HotMemory: c.Limits.HotMemory, SnapshotBytes: c.Limits.Log, MaxRecord: int(c.Limits.Record), Log: s.log,

@@ -46,6 +46,7 @@ var layers = []struct {
 	{"engine/peer", nil},
 	{"engine/node", []string{"state", "state/codec", "state/pebblestate", "operators", "topology", "engine/core", "engine/leader", "engine/raftlog", "engine/group", "engine/peer", "connectors", "internal/metrics"}},
 	{"engine/verify", []string{"state", "state/pebblestate", "topology", "engine/core", "engine/raftlog", "engine/node"}},
+	{"engine/backup", []string{"state", "connectors", "engine/raftlog"}},
 	{"engine/sim", []string{"state", "state/codec", "state/memstate", "operators", "topology", "engine/core", "engine/leader", "connectors"}},
 	{"connectors", []string{"state", "operators"}},
 	{"connectors/kafka/...", []string{"state", "operators", "connectors/..."}},

@@ -128,6 +128,7 @@ func newAPI(cfg Config) (*api, *http.ServeMux) {
 	a.registerStatus()
 	a.registerCluster()
 	a.registerMembers()
+	a.registerSnapshots()
 	a.registerLive()
 	return a, mux
 }

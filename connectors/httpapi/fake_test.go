@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/httpapi"
@@ -150,6 +151,32 @@ func (b *blocking) Ask(ctx context.Context, _, _, _ string, _ state.Visitable, _
 	<-ctx.Done()
 	return nil, 0, ctx.Err()
 }
+
+// The fake's only snapshot is s1, with one file.
+func (f *fake) TakeSnapshot(context.Context) (connectors.Snapshot, error) {
+	return connectors.Snapshot{ID: "s1", Cluster: "test", Incarnation: 3, Shards: 256, Groups: 1, Clock: "wall", Lateness: 10 * time.Second,
+		Parts: []connectors.SnapshotPart{{Node: "n2", Index: 29, Term: 4, LogTime: 1_000_000}}}, f.err
+}
+
+func (f *fake) DescribeSnapshot(ctx context.Context, id string) (connectors.Snapshot, error) {
+	s, err := f.TakeSnapshot(ctx)
+	if id != s.ID {
+		return s, connectors.ErrNotFound
+	}
+	s.Parts[0].Files = []connectors.SnapshotFile{{Name: "000012.sst", Size: int64(len(fakeFile))}}
+	return s, err
+}
+
+const fakeFile = "rows and rows"
+
+func (f *fake) ReadSnapshot(_ context.Context, id string, group int, file string, offset int64) ([]byte, error) {
+	if id != "s1" || group != 0 || file != "000012.sst" || offset > int64(len(fakeFile)) {
+		return nil, connectors.ErrNotFound
+	}
+	return []byte(fakeFile[offset:]), f.err
+}
+
+func (f *fake) DropSnapshot(context.Context, string) error { return f.err }
 
 func (f *fake) Init(context.Context) error { return f.nodesErr }
 

@@ -101,6 +101,9 @@ func (s *Sink) gather(progress *connectors.Progress, records []connectors.RawRec
 		if err != nil {
 			return fmt.Errorf("offset %d: %w", r.Offset, err)
 		}
+		if incarnation > s.cfg.Incarnation {
+			return fmt.Errorf("offset %d: incarnation %d of cluster %s writes already, this one is %d and is over", r.Offset, incarnation, s.cfg.Cluster, s.cfg.Incarnation)
+		}
 		if incarnation == s.cfg.Incarnation {
 			progress.Through[shard] = max(progress.Through[shard], number)
 		}

@@ -172,6 +172,13 @@ func testANewIncarnationFencesEarlierOnes(t *testing.T, b *testBroker) {
 	if got, _ := b.readAll(out, 0); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("records = %v; want [a]", got)
 	}
+	// Fenced leaders open again. Once the new life has written they know better.
+	if _, err := b.send(last, 0, out, 43, "b"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first.Open(t.Context(), 0); !errors.Is(err, connectors.ErrPermanent) || !strings.Contains(err.Error(), "incarnation 3") {
+		t.Errorf("Open of incarnation 1 = %v; want it refused for good, naming incarnation 3", err)
+	}
 }
 
 func TestARecordTooLargeIsPermanentAndTakesItsTransactionAlong(t *testing.T) {

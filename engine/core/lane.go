@@ -85,7 +85,7 @@ func (c *Core) PendingLanes(fn func(l LaneOut) bool) {
 // dropped, higher refused. Either way the sender learns how far it got.
 func (c *Core) applyLane(l *Lane) {
 	if l.Incarnation != c.cfg.Incarnation {
-		return // of a cluster's earlier life: it will be asked again
+		return // of the cluster's earlier life, which is over; see [Core.BeginIncarnation]
 	}
 	from, to := state.Shard(l.From), state.Shard(l.To)
 	if int(to) >= len(c.places) || !c.serves(to) {
@@ -93,7 +93,7 @@ func (c *Core) applyLane(l *Lane) {
 	}
 	cell := c.store.Cell(state.CellID{Shard: to, Stage: idLaneIn, Key: fmt.Sprintf("%04x", uint16(from))})
 	var in laneInRow
-	if row, ok := cell.Get(tabLaneIn, "").(*laneInRow); ok && row.Incarnation == l.Incarnation {
+	if row, ok := cell.Get(tabLaneIn, "").(*laneInRow); ok {
 		in = *row
 	}
 	in.Incarnation = l.Incarnation

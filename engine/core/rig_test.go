@@ -192,6 +192,8 @@ type rig struct {
 	tally  *tally
 	now    state.Time
 	offset int64
+
+	incarnation uint64
 }
 
 const shards = 16
@@ -201,7 +203,7 @@ var part = core.Partition{Topic: "in", TopicID: "0123456789abcdef0123456789abcde
 func newRig(t testing.TB, groups int) *rig {
 	t.Helper()
 	p, ta := plan(t)
-	r := &rig{t: t, tally: ta, now: 1000 * state.Day, index: make([]uint64, groups)}
+	r := &rig{t: t, tally: ta, now: 1000 * state.Day, index: make([]uint64, groups), incarnation: 1}
 	for g := range groups {
 		s := memstate.New(core.Tables(p), codec.New())
 		r.cores, r.stores = append(r.cores, newCore(t, p, g, groups, s)), append(r.stores, s)
@@ -281,7 +283,7 @@ func (r *rig) settle(from int, out *core.Output) {
 		if int(l.To) >= shards {
 			to = int(l.To) - shards
 		}
-		back := r.apply(to, core.Item{Lane: &core.Lane{Incarnation: 1, From: uint64(l.From), To: uint64(l.To),
+		back := r.apply(to, core.Item{Lane: &core.Lane{Incarnation: r.incarnation, From: uint64(l.From), To: uint64(l.To),
 			First: l.Number, Messages: []core.Message{*l.Message}}})
 		for i := range back.LaneAcks {
 			r.settle(from, r.apply(from, core.Item{LaneAck: &back.LaneAcks[i]}))

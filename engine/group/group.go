@@ -52,6 +52,7 @@ type Group struct {
 	reading sync.Mutex // held while state and snapshot are read through
 
 	replies replies
+	backups backups
 	verify  verifier
 	pokes   chan struct{} // wakes the lead loop between tenures
 

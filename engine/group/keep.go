@@ -36,6 +36,7 @@ func (g *Group) keep(ctx context.Context) {
 			g.fail("log", fmt.Errorf("log mark: %w", err))
 			return
 		}
+		g.dropUnused()
 		due := g.logBytes.Load() >= g.cfg.SnapshotBytes || g.appliedIndex.Load() >= taken+g.cfg.SnapshotEntries
 		if !due || g.halted.Load() || g.appliedIndex.Load() < g.restored.Load() {
 			continue // the last: the log is still being replayed

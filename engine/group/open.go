@@ -42,6 +42,9 @@ func (g *Group) open() (err error) {
 	if g.snaps, err = raftlog.OpenSnapshots(filepath.Join(g.cfg.Dir, "snapshots")); err != nil {
 		return err
 	}
+	if err := errors.Join(os.RemoveAll(filepath.Join(g.cfg.Dir, backupDir)), g.plantSeed()); err != nil {
+		return err
+	}
 	g.snaps.Verify(func(dir string) error { return g.scrubCopy(context.Background(), dir, 0) })
 	snapshot, _ := g.snaps.Newest()
 	o := raftlog.Options{
@@ -51,6 +54,9 @@ func (g *Group) open() (err error) {
 	}
 	g.cfg.Disk(&o)
 	if g.log, err = raftlog.Open(o); err != nil {
+		return err
+	}
+	if err = g.raiseTerm(); err != nil {
 		return err
 	}
 	if err = g.openState(snapshot); err != nil {
@@ -224,11 +230,7 @@ func (g *Group) startRaft() (err error) {
 		return err
 	}
 	if !exists && len(g.cfg.Voters) > 0 {
-		var first raft.Configuration
-		for _, v := range g.cfg.Voters {
-			first.Servers = append(first.Servers, raft.Server{ID: raft.ServerID(v), Address: raft.ServerAddress(v)})
-		}
-		if err := raft.BootstrapCluster(conf, g.records, g.records, g.snaps, trans, first); err != nil {
+		if err := raft.BootstrapCluster(conf, g.records, g.records, g.snaps, trans, founders(g.cfg.Voters)); err != nil {
 			return errors.Join(err, trans.Close())
 		}
 	}

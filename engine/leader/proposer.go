@@ -29,6 +29,7 @@ type Proposer struct {
 	controls []*core.Control
 	moves    []core.Item // steps of moving shards
 	lanes    queue[*core.Lane]
+	hold     hold // of laneAcks and lanes
 	commands queue[*core.Command]
 	deposed  bool
 	barrier  bool // an entry is wanted, even an empty one
@@ -91,7 +92,7 @@ func (p *Proposer) Pressed() bool {
 // this order; each ends in [Tenure.Applied], [Proposer.Failed], or the end of
 // the tenure.
 func (p *Proposer) Next(now state.Time) *core.Entry {
-	if n := len(p.flight); p.deposed || n >= p.limits.InFlight || n > 0 && p.waiting() < p.limits.EntryBytes {
+	if n := len(p.flight); p.deposed || n >= p.limits.InFlight || n > 0 && p.waiting(now) < p.limits.EntryBytes {
 		return nil
 	}
 	if len(p.acks) > 0 && p.ackBy == 0 {
@@ -125,8 +126,11 @@ func (p *Proposer) Next(now state.Time) *core.Entry {
 func (p *Proposer) tellDue(now state.Time) bool { return p.tell != 0 && now >= p.silent+p.tell }
 
 // waiting is the size of what could go into an entry.
-func (p *Proposer) waiting() int {
-	n := p.lanes.bytes
+func (p *Proposer) waiting(now state.Time) int {
+	n := 0
+	if !p.holds(now) {
+		n = p.lanes.bytes
+	}
 	if !p.Pressed() {
 		n += p.commands.bytes + p.intake.waiting()
 	}
@@ -135,14 +139,12 @@ func (p *Proposer) waiting() int {
 
 // gather fills an entry.
 func (p *Proposer) gather(e *core.Entry, now state.Time) {
-	for _, a := range p.laneAcks {
-		e.Items = append(e.Items, core.Item{LaneAck: &a})
-	}
+	p.gatherLaneAcks(e, now)
 	for _, c := range p.controls {
 		e.Items = append(e.Items, core.Item{Control: c})
 	}
-	e.Items = append(e.Items, p.moves...)
-	p.laneAcks, p.controls, p.moves = nil, nil, nil
+	p.controls = nil
+	p.gatherMoves(e, now)
 	p.inputs(e, now)
 
 	p.odd = !p.odd
@@ -150,7 +152,7 @@ func (p *Proposer) gather(e *core.Entry, now state.Time) {
 	if p.odd {
 		left -= p.ranges(e, left, true)
 	}
-	left -= p.lanes.take(left, left == p.limits.EntryBytes, func(l *core.Lane) { e.Items = append(e.Items, core.Item{Lane: l}) })
+	left -= p.gatherLanes(e, now, left, left == p.limits.EntryBytes)
 	if p.Pressed() {
 		return
 	}
@@ -323,6 +325,9 @@ func (p *Proposer) wakeAt(now state.Time) state.Time {
 	}
 	if len(p.intake.sources) > 0 {
 		at = max(p.heartbeat, now)
+	}
+	if p.hold.id != "" && (at == 0 || p.hold.until < at) {
+		at = max(p.hold.until, now)
 	}
 	if len(p.acks) > 0 {
 		if due := max(p.ackBy, now); at == 0 || due < at {

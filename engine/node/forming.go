@@ -35,6 +35,9 @@ func (n *Node) promise(q *formRequest) error {
 		return err
 	}
 	return n.dir.change(func(id *identity) error {
+		if err := id.sameLife(q); err != nil && id.Stage != stageFormed {
+			return err
+		}
 		switch {
 		case id.Stage == stageFormed && id.ClusterID == q.ClusterID:
 			return nil
@@ -110,7 +113,8 @@ func (n *Node) join(h *hello) error {
 			}
 		}
 	}
-	return n.adopt(&formRequest{ClusterID: h.ClusterID, Members: h.Members, Settings: h.Settings, Changes: h.Changes, Gone: h.Gone}, last)
+	return n.adopt(&formRequest{ClusterID: h.ClusterID, Members: h.Members, Settings: h.Settings, Changes: h.Changes, Gone: h.Gone,
+		Incarnation: h.Incarnation, Snapshot: h.Snapshot}, last)
 }
 
 // adopt takes a cluster that is formed, and has this node as a member. A node
@@ -133,6 +137,10 @@ func (n *Node) adopt(q *formRequest, last uint64) error {
 				id.Founders = memberIDs(id.Members) // as promised, whoever are members now
 			}
 		case stageNew:
+			if id.Snapshot != "" {
+				return fmt.Errorf("node %s was restored after its cluster had been formed without it: name an empty directory, and it takes the others' data", n.cfg.ID)
+			}
+			id.Incarnation = max(q.Incarnation, 1)
 			for range n.cfg.Groups {
 				id.Replicas = append(id.Replicas, replicaState{Generation: max(rebirth(time.Now()), last+1)})
 			}

@@ -43,6 +43,8 @@ type identity struct {
 	Lateness    string `json:"lateness"`
 	Fingerprint string `json:"fingerprint"`
 	Incarnation uint64 `json:"incarnation"`
+	// Snapshot that the directory was restored from, by its checksum.
+	Snapshot string `json:"snapshot,omitempty"`
 
 	Stage     stage          `json:"stage"`
 	ClusterID string         `json:"cluster_id"` // made by the node that formed it
@@ -143,8 +145,7 @@ func (d *directory) open(cfg *Config) error {
 		}
 		return fmt.Errorf("data directory %s: lock: %w", d.path, err)
 	}
-	return d.identify(identity{Format: identityFormat, Cluster: cfg.Cluster, Node: cfg.ID, Shards: cfg.Shards, Groups: cfg.Groups,
-		Clock: cfg.Clock, Lateness: cfg.Lateness.String(), Fingerprint: cfg.Fingerprint, Incarnation: 1, Stage: stageNew})
+	return d.identify(cfg.identity())
 }
 
 // identify reads the identity and compares it, or writes it into an empty

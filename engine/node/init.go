@@ -97,6 +97,8 @@ func (n *Node) formable(all []found) error {
 	silent := 0
 	seen := map[string]found{}
 	ours := settingsOf(&n.cfg)
+	id := n.dir.now()
+	own := id.life()
 	for _, f := range all {
 		if f.err != nil {
 			silent++
@@ -115,8 +117,11 @@ func (n *Node) formable(all []found) error {
 		if d := ours.differences(&f.said.Settings); len(d) > 0 {
 			fault("node %s at %s: %s", f.said.Node, f.address, strings.Join(d, ", "))
 		}
+		if theirs := (life{f.said.Incarnation, f.said.Snapshot}); theirs != own {
+			fault("node %s at %s is %s, this one is %s: restore all nodes from one snapshot, or none", f.said.Node, f.address, theirs, own)
+		}
 	}
-	if own, ok := seen[n.cfg.ID]; silent == 0 && (!ok || own.said.Instance != n.instance) {
+	if here, ok := seen[n.cfg.ID]; silent == 0 && (!ok || here.said.Instance != n.instance) {
 		fault("this node %s is at none of the addresses to join", n.cfg.ID)
 	}
 	switch {
@@ -162,7 +167,8 @@ func membersOf(all []found) (members []member) {
 // proposal is the cluster to form: of those under way the one with the smallest
 // id, or a new one.
 func (n *Node) proposal(all []found) *formRequest {
-	q := &formRequest{Members: membersOf(all), Settings: settingsOf(&n.cfg)}
+	id := n.dir.now()
+	q := &formRequest{Members: membersOf(all), Settings: settingsOf(&n.cfg), Incarnation: id.life().incarnation, Snapshot: id.life().snapshot}
 	for _, f := range all {
 		if id := f.said.ClusterID; f.said.Stage == string(stageForming) && (q.ClusterID == "" || id < q.ClusterID) {
 			q.ClusterID = id

@@ -101,8 +101,8 @@ func (r *rig) removed(i int) {
 	}
 }
 
-// load submits events one after the other until it is ended, and tells how many.
-func (r *rig) load(i int) (end func() int) {
+// submitting submits events one after the other until it is ended, and tells how many.
+func (r *rig) submitting(i int) (end func() int) {
 	stop, count := make(chan struct{}), 0
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -126,7 +126,7 @@ func (r *rig) load(i int) (end func() int) {
 
 func TestAddDrainRemove(t *testing.T) {
 	r := startSome(t, 5, func(_ int, cfg *Config) { cfg.Groups, cfg.balanceEvery = 2, 200*time.Millisecond })
-	end := r.load(1)
+	end := r.submitting(1)
 	n2 := r.nodes[1]
 	r.start(3)
 	r.start(4)

@@ -83,7 +83,7 @@ func (n *Node) open() (err error) {
 		n.slots = append(n.slots, &slot{n: n, id: id})
 	}
 	if n.port, err = peer.Listen(peer.Options{Address: n.cfg.Peer, Listener: n.cfg.Listener, Cluster: n.cfg.Cluster, Node: n.cfg.ID,
-		Resolve: n.resolve, Admits: n.admits, Knew: n.knew, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
+		Resolve: n.resolve, Admits: n.admits, Knew: n.knew, Incarnation: n.incarnation, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
 		return err
 	}
 	n.inputs, n.lanes = newInputs(n), newLanes(n)

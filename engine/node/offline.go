@@ -143,7 +143,11 @@ func (o *Offline) take(id *identity) {
 	o.Known = true
 	o.Node, o.Cluster, o.Shards, o.Groups, o.Clock = id.Node, id.Cluster, id.Shards, id.Groups, core.Clock(id.Clock)
 	o.Fingerprint, o.Incarnation = id.Fingerprint, id.Incarnation
-	for g, r := range id.Replicas {
+	replicas := id.Replicas
+	if id.Stage != stageFormed && id.Snapshot != "" { // it will be a founder
+		replicas = slices.Repeat([]replicaState{{Generation: founding}}, id.Groups)
+	}
+	for g, r := range replicas {
 		o.Replicas = append(o.Replicas, OfflineReplica{Group: g, ID: replicaID(id.Node, r.Generation), Made: r.Made,
 			Dir: (&directory{path: o.Path}).groupDir(g)})
 	}

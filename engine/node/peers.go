@@ -252,6 +252,7 @@ func (n *Node) hello() *hello {
 		Wall: n.cfg.wall().UnixMicro(), Settings: settingsOf(&n.cfg),
 		Stage: string(id.Stage), ClusterID: id.ClusterID, Members: id.Members, Changes: id.Version, Gone: id.Gone,
 	}
+	h.Incarnation, h.Snapshot = id.life().incarnation, id.life().snapshot
 	if id.Stage == stageFormed {
 		for _, s := range n.slots {
 			h.Replicas = append(h.Replicas, s.view())

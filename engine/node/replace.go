@@ -141,7 +141,7 @@ func (s *slot) mayReplace() (leader, why string) {
 	return leader, ""
 }
 
-const noRecovery = "recovering a cluster whose majority is damaged is not possible with this build"
+const noRecovery = "'anabranch cluster recover' makes a cluster of the nodes that are left, with what was lost acknowledged"
 
 func (v *view) replicaOf(group int) *replicaView {
 	if v == nil || v.said == nil {

@@ -65,6 +65,7 @@ var codes = []struct {
 	{"unavailable", connectors.ErrUnavailable},
 	{"no_quorum", group.ErrNoQuorum},
 	{"superseded", group.ErrSuperseded},
+	{"hold_lost", group.ErrHoldLost},
 	{"not_leader", group.ErrNotLeader},
 	{"forming", errForming},
 	{"deadline", context.DeadlineExceeded},

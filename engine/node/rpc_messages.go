@@ -47,6 +47,9 @@ type hello struct {
 	Replicas  []replicaView `v:"replicas"`
 	Changes   uint64        `v:"changes"` // of the members, since the cluster was formed
 	Gone      []string      `v:"gone"`    // ids of removed members
+	// Incarnation and Snapshot say which life of the cluster its data are of.
+	Incarnation uint64 `v:"incarnation"`
+	Snapshot    string `v:"snapshot"`
 }
 
 // settings are what all nodes of a cluster must agree on.
@@ -86,11 +89,13 @@ type replicaView struct {
 // formRequest asks a node to promise that it will be a member of a cluster, or
 // tells it that the cluster is formed.
 type formRequest struct {
-	ClusterID string   `v:"cluster_id"`
-	Members   []member `v:"members"`
-	Settings  settings `v:"settings"`
-	Changes   uint64   `v:"changes"` // of the members: 0 while the cluster is formed
-	Gone      []string `v:"gone"`
+	ClusterID   string   `v:"cluster_id"`
+	Members     []member `v:"members"`
+	Settings    settings `v:"settings"`
+	Changes     uint64   `v:"changes"` // of the members: 0 while the cluster is formed
+	Gone        []string `v:"gone"`
+	Incarnation uint64   `v:"incarnation"` // as in hello
+	Snapshot    string   `v:"snapshot"`
 }
 
 // membersRequest asks for a change of the list of members, or with no action for

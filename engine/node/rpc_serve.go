@@ -46,6 +46,8 @@ func (n *Node) dispatch(ctx context.Context, from, method string, b []byte) ([]b
 		return serve(n, method, b, func(*nothing) (*statusAnswer, error) { return n.ownStatus(ctx) })
 	case callLanes:
 		return serve(n, method, b, func(q *lanesRequest) (*nothing, error) { return n.lanesHere(q), nil })
+	case callHoldLanes, callBeginCopy, callReleaseLanes, callCopied, callReadCopy, callDropCopy:
+		return n.dispatchCopy(ctx, method, b)
 	case callShards:
 		return serve(n, method, b, func(q *groupRequest) (*shardsAnswer, error) { return n.shardsHere(ctx, q) })
 	}

@@ -5,6 +5,34 @@ package node
 import "anabranch.dev/state"
 
 // Visit lists the fields of x.
+func (x *copyRequest) Visit(v state.Visitor) {
+	v.Uint("group", &x.Group)
+	v.String("id", &x.ID)
+	v.String("file", &x.File)
+	v.Int("offset", &x.Offset)
+}
+
+// Visit lists the fields of x.
+func (x *copyAnswer) Visit(v state.Visitor) {
+	v.String("node", &x.Node)
+	v.Uint("index", &x.Index)
+	v.Uint("term", &x.Term)
+	v.Time("log_time", &x.LogTime)
+	state.VisitStructs(v, "files", &x.Files)
+}
+
+// Visit lists the fields of x.
+func (x *copiedFile) Visit(v state.Visitor) {
+	v.String("name", &x.Name)
+	v.Int("size", &x.Size)
+}
+
+// Visit lists the fields of x.
+func (x *copyBytes) Visit(v state.Visitor) {
+	v.Bytes("data", &x.Data)
+}
+
+// Visit lists the fields of x.
 func (x *member) Visit(v state.Visitor) {
 	v.String("id", &x.ID)
 	v.String("peer", &x.Peer)
@@ -27,6 +55,8 @@ func (x *hello) Visit(v state.Visitor) {
 	state.VisitStructs(v, "replicas", &x.Replicas)
 	v.Uint("changes", &x.Changes)
 	state.VisitStrings(v, "gone", &x.Gone)
+	v.Uint("incarnation", &x.Incarnation)
+	v.String("snapshot", &x.Snapshot)
 }
 
 // Visit lists the fields of x.
@@ -68,6 +98,8 @@ func (x *formRequest) Visit(v state.Visitor) {
 	state.VisitStruct(v, "settings", &x.Settings)
 	v.Uint("changes", &x.Changes)
 	state.VisitStrings(v, "gone", &x.Gone)
+	v.Uint("incarnation", &x.Incarnation)
+	v.String("snapshot", &x.Snapshot)
 }
 
 // Visit lists the fields of x.

@@ -13,7 +13,7 @@ import (
 // must answer, empty for any node of the cluster. It ends with ctx, with the
 // port, and with its patience.
 func (p *Port) dial(ctx context.Context, node, address string, h *header) (net.Conn, error) {
-	h.cluster, h.from = p.o.Cluster, p.o.Node
+	h.cluster, h.from, h.life = p.o.Cluster, p.o.Node, p.life()
 	ctx, cancel := context.WithTimeout(ctx, p.o.patience.header)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()

@@ -62,13 +62,34 @@ func (p *Port) introduced(raw net.Conn) (net.Conn, *header, error) {
 		err = refuse(ReasonCluster, "cluster is %s, not %s", p.o.Cluster, h.cluster)
 	case p.tls != nil && h.from != certified.node:
 		err = refuse(ReasonNode, "certificate is that of node %s, not %s", certified.node, h.from)
-	case !p.o.Admits(h.from) && (h.kind != kindCalls || !p.knew(h.from)):
+	default:
+		err = p.sameLife(h)
+	}
+	if err == nil && !p.o.Admits(h.from) && (h.kind != kindCalls || !p.knew(h.from)) {
 		err = p.noMember(h.from)
 	}
 	return c, h, err
 }
 
 func (p *Port) knew(node string) bool { return p.o.Knew != nil && p.o.Knew(node) }
+
+// sameLife refuses a node whose data are of another incarnation of the cluster:
+// what it says was true in a life that is over, or has not begun here.
+func (p *Port) sameLife(h *header) error {
+	if own := p.life(); h.life != 0 && own != 0 && h.life != own {
+		return refuse(ReasonIncarnation, "node %s has data of incarnation %d of cluster %s, and node %s of incarnation %d: "+
+			"the cluster was restored or recovered in between", h.from, h.life, p.o.Cluster, p.o.Node, own)
+	}
+	return nil
+}
+
+// life is the incarnation that this node's data are of, 0 if it has none.
+func (p *Port) life() uint64 {
+	if p.o.Incarnation == nil {
+		return 0
+	}
+	return p.o.Incarnation()
+}
 
 func (p *Port) noMember(node string) error {
 	return refuse(ReasonNode, "node %s is not a member of cluster %s", node, p.o.Cluster)

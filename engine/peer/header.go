@@ -10,14 +10,15 @@ import (
 )
 
 // A header is the first thing on a connection: headerMagic, the length of the
-// rest (u16), and the rest: kind (u8), group (u64), and three names, each with
-// its length (u8) before it. The answer is headerMagic and one more name, which is
+// rest (u16), and the rest: kind (u8), group (u64), incarnation (u64), and three
+// names, each with its length (u8) before it. The answer is headerMagic and one more name, which is
 // empty if the connection is welcome and a reason if not.
 //
 // It is read without a buffer: what follows is not ours.
 type header struct {
 	kind    kind
 	group   uint64 // of a stream, else 0
+	life    uint64 // incarnation of the cluster that the sender is in, 0 if it knows of none
 	cluster string
 	from    string // the node that dials
 	target  string // the replica of a stream; the node that is called, empty if its name is not known
@@ -32,11 +33,11 @@ const (
 )
 
 // headerMagic begins every connection; its last byte is the header's version.
-const headerMagic = 0x616e6202
+const headerMagic = 0x616e6203
 
 const (
 	maxName   = 255                         // length of a name in a header, and of a refusal
-	minHeader = 1 + 8 + 3                   // what follows the length, with empty names
+	minHeader = 1 + 8 + 8 + 3               // what follows the length, with empty names
 	maxHeader = minHeader + 3*maxName       // and with the longest ones
 	preamble  = 4 + 2                       // magic and length
 	tlsRecord = 0x16                        // first byte of a TLS client
@@ -50,6 +51,7 @@ func (h *header) append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(minHeader+len(h.cluster)+len(h.from)+len(h.target)))
 	b = append(b, byte(h.kind))
 	b = binary.BigEndian.AppendUint64(b, h.group)
+	b = binary.BigEndian.AppendUint64(b, h.life)
 	for _, name := range [...]string{h.cluster, h.from, h.target} {
 		b = appendName(b, name)
 	}
@@ -107,8 +109,8 @@ func parseHeader(rest []byte) (*header, error) {
 	if len(rest) < minHeader {
 		return nil, refuse(ReasonGarbage, "header of %d bytes", len(rest))
 	}
-	h := &header{kind: kind(rest[0]), group: binary.BigEndian.Uint64(rest[1:])}
-	rest = rest[9:]
+	h := &header{kind: kind(rest[0]), group: binary.BigEndian.Uint64(rest[1:]), life: binary.BigEndian.Uint64(rest[9:])}
+	rest = rest[17:]
 	for _, name := range [...]*string{&h.cluster, &h.from, &h.target} {
 		var ok bool
 		if *name, rest, ok = cutName(rest); !ok {

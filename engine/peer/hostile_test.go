@@ -65,7 +65,10 @@ func closes(t testing.TB, c net.Conn) {
 func TestHeadersRefused(t *testing.T) {
 	noLeak(t)
 	var at book
-	b := listen(t, &at, "b", echo, func(o *Options) { o.Admits = func(node string) bool { return node == "a" } })
+	b := listen(t, &at, "b", echo, func(o *Options) {
+		o.Admits = func(node string) bool { return node == "a" }
+		o.Incarnation = func() uint64 { return 2 }
+	})
 	c := running(t, &at, b)
 	header1 := func(h header) string { return string(h.append(nil)) }
 	cut := (&header{kind: kindCalls, cluster: "retail", from: "a"}).append(nil)
@@ -80,10 +83,10 @@ func TestHeadersRefused(t *testing.T) {
 	}{
 		{"GET / HTTP/1.1\r\nHost: b\r\n\r\n", ReasonGarbage, "not a node of anabranch"},
 		{strings.Repeat("\xff", 1<<16), ReasonGarbage, "not a node of anabranch"},
-		{"anb\x01" + strings.Repeat("\x00", 20), ReasonVersion, "version of the protocol is 2, not 1"},
+		{"anb\x01" + strings.Repeat("\x00", 20), ReasonVersion, "version of the protocol is 3, not 1"},
 		{"\x16\x03\x01\x02\x00\x01\x00\x01", ReasonTLS, "this port has no TLS"},
-		{"anb\x02\xff\xff", ReasonGarbage, "header of 65535 bytes"},
-		{"anb\x02\x00\x03abc", ReasonGarbage, "header of 3 bytes"},
+		{"anb\x03\xff\xff", ReasonGarbage, "header of 65535 bytes"},
+		{"anb\x03\x00\x03abc", ReasonGarbage, "header of 3 bytes"},
 		{string(cut), ReasonGarbage, "cut off"},
 		{string(more), ReasonGarbage, "1 bytes too many"},
 		{header1(header{kind: 9, cluster: "retail", from: "a"}), ReasonGarbage, "kind 9"},
@@ -91,6 +94,7 @@ func TestHeadersRefused(t *testing.T) {
 		{header1(header{kind: kindCalls, cluster: "retail", from: "a\n"}), ReasonGarbage, "not printable"},
 		{header1(header{kind: kindCalls, cluster: "retail"}), ReasonGarbage, "missing"},
 		{header1(header{kind: kindCalls, cluster: "wholesale", from: "a"}), ReasonCluster, "cluster is retail, not wholesale"},
+		{header1(header{kind: kindCalls, cluster: "retail", from: "a", life: 1}), ReasonIncarnation, "has data of incarnation 1 of cluster retail, and node b of incarnation 2"},
 		{header1(header{kind: kindCalls, cluster: "retail", from: "z"}), ReasonNode, "node z is not a member"},
 		{header1(header{kind: kindCalls, cluster: "retail", from: "a", target: "c"}), ReasonTarget, "node is b, not c"},
 		{header1(header{kind: kindStream, group: 3, cluster: "retail", from: "a", target: "b.1"}), ReasonTarget, "group 3 is not"},
@@ -324,7 +328,7 @@ func TestStrangeAcceptor(t *testing.T) {
 	for name, answer := range map[string]string{
 		"other protocol": "SSH-2.0-OpenSSH_9.6\r\n",
 		"nothing":        "",
-		"half":           "anb\x02\x40half",
+		"half":           "anb\x03\x40half",
 	} {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {

@@ -43,6 +43,9 @@ type Options struct {
 	Node     string       // id of this node
 	// Resolve says where a node can be reached, as host:port.
 	Resolve func(node string) (address string, err error)
+	// Incarnation of the cluster that this node's data are of, 0 while it has
+	// none. A node with data of another one is refused. Nil: always 0.
+	Incarnation func() uint64
 	// Admits says whether a node may call or stream: the members of a formed
 	// cluster, anybody with the cluster's name before. It is asked for every
 	// connection and every call.

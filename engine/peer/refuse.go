@@ -23,6 +23,7 @@ const (
 	ReasonTLS         Reason = "tls"         // no TLS where it is wanted, or the reverse, or a failed handshake
 	ReasonCertificate Reason = "certificate" // signed by the authority, but it names no node of this cluster
 	ReasonCluster     Reason = "cluster"     // another cluster
+	ReasonIncarnation Reason = "incarnation" // another life of the cluster
 	ReasonNode        Reason = "node"        // the sender is no member, or not the one that its certificate names
 	ReasonTarget      Reason = "target"      // meant for another node, group or replica
 	ReasonBusy        Reason = "busy"        // too many connections for calls from one node, or a group that takes no streams

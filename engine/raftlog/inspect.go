@@ -23,6 +23,9 @@ type Inspection struct {
 	Snapshot uint64
 	// Entry is given the data of every command in the log. May be nil.
 	Entry func(index uint64, data []byte) error
+	// Record is told the index and term of every record that is good, whatever
+	// it holds, before Entry is. May be nil.
+	Record func(index, term uint64)
 	// Fault is told where something is wrong, and what.
 	Fault func(place string, err error)
 }
@@ -165,6 +168,9 @@ func recordPlace(index uint64) string { return fmt.Sprintf("log record %d", inde
 // record looks at a record whose checksum is right.
 func (r *inspector) record(entry *raft.Log) {
 	r.found.Records++
+	if r.Record != nil {
+		r.Record(entry.Index, entry.Term)
+	}
 	if entry.Term < r.term {
 		r.fault(recordPlace(entry.Index), fmt.Errorf("%w: its term is %d, an earlier record's %d", ErrCorrupt, entry.Term, r.term))
 	}

@@ -266,6 +266,16 @@ func (s *Snapshots) Extract(dir string) error {
 	return nil
 }
 
+// CopyState makes to, which must not exist, a working copy of a checkpoint, as
+// [Snapshots.Extract] does.
+func CopyState(from, to string) error {
+	files, err := listFiles(from)
+	if err != nil {
+		return err
+	}
+	return copyState(from, to, files)
+}
+
 // copyState makes a working copy of a checkpoint's files.
 func copyState(from, to string, files []snapshotFile) error {
 	if err := os.MkdirAll(to, 0o755); err != nil {

@@ -47,6 +47,9 @@ func (l *look) all(ctx context.Context) error {
 		}
 		return nil
 	}
+	if dir, ok := l.replica.Seed(); ok {
+		return l.seed(ctx, dir)
+	}
 	snapshots := l.snapshots()
 	l.log()
 	l.members()
@@ -60,6 +63,25 @@ func (l *look) all(ctx context.Context) error {
 	}
 	l.report.Replicas = append(l.report.Replicas, l.seen)
 	return nil
+}
+
+// seed looks at a replica that has only what a new incarnation begins with.
+func (l *look) seed(ctx context.Context, dir string) error {
+	l.progress("state of the new incarnation")
+	found, err := l.inspect(ctx, dir, func(place string, err error) { l.add(statePart(place), "seed/"+place, err.Error()) })
+	if err != nil {
+		return err
+	}
+	l.take(found)
+	if found.Reader != nil {
+		err = l.rows(found)
+	}
+	l.report.Replicas = append(l.report.Replicas, l.seen)
+	return errors.Join(err, found.Close())
+}
+
+func (l *look) take(found *pebblestate.Inspected) {
+	l.seen.Tables, l.seen.Bytes, l.seen.Rows, l.seen.Applied, l.seen.digests = found.Tables, found.Bytes, found.Rows, found.Applied, found.Digests
 }
 
 func (l *look) progress(what string) {
@@ -114,7 +136,7 @@ func (l *look) state(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.seen.Tables, l.seen.Bytes, l.seen.Rows, l.seen.Applied, l.seen.digests = found.Tables, found.Bytes, found.Rows, found.Applied, found.Digests
+	l.take(found)
 	if found.Reader != nil {
 		l.applied(found.Applied)
 		err = l.rows(found)

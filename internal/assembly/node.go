@@ -77,29 +77,47 @@ type Node struct {
 
 // Open puts a node together. It does not run yet.
 func Open(cfg Config) (*Node, error) {
+	n, parts, err := prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if n.Node, err = node.Open(parts); err != nil {
+		return nil, fmt.Errorf("node %s: %w", n.ID, err)
+	}
+	return n, nil
+}
+
+// Parts is a node's configuration in its own terms, for what is done to its
+// directory while no process has it open.
+func Parts(cfg Config) (node.Config, error) {
+	_, parts, err := prepare(cfg)
+	return parts, err
+}
+
+func prepare(cfg Config) (n *Node, parts node.Config, err error) {
 	if cfg.Plan == nil {
 		plan, err := Plan()
 		if err != nil {
-			return nil, err
+			return nil, parts, err
 		}
 		cfg.Plan = plan
 	}
 	cfg = cfg.withDefaults()
 	pseudonyms, err := wire.NewPseudonymiser(wire.Privacy{Key: cfg.Key})
 	if err != nil {
-		return nil, err
+		return nil, parts, err
 	}
 	encoder, err := wire.NewEncoder(wire.EncoderConfig{Cluster: cfg.Cluster, Topics: cfg.Topics, Program: cfg.Version})
 	if err != nil {
-		return nil, err
+		return nil, parts, err
 	}
 	decoder := wire.NewDecoder(pseudonyms)
 	decoder.Limit(cfg.MaxRecord)
 	for _, t := range cfg.Types {
 		decoder.Add(t)
 	}
-	n := &Node{ID: cfg.ID, HTTP: cfg.HTTP, Plan: cfg.Plan, Topics: cfg.Topics, Decoder: decoder, Encoder: encoder, Metrics: cfg.Metrics}
-	n.Node, err = node.Open(node.Config{
+	n = &Node{ID: cfg.ID, HTTP: cfg.HTTP, Plan: cfg.Plan, Topics: cfg.Topics, Decoder: decoder, Encoder: encoder, Metrics: cfg.Metrics}
+	return n, node.Config{
 		ID: cfg.ID, Dir: cfg.Dir, Cluster: cfg.Cluster, Version: cfg.Version,
 		Peer: cfg.Peer, Listener: cfg.Listener, Join: cfg.Join, PeerTLS: cfg.PeerTLS, HTTP: cfg.HTTP,
 		Shards: cfg.Shards, Groups: cfg.Groups, Lateness: cfg.Lateness, MaxRequests: cfg.MaxRequests,
@@ -117,11 +135,7 @@ func Open(cfg Config) (*Node, error) {
 		},
 		NewFetcher: cfg.NewFetcher, NewSink: cfg.NewSink,
 		Decoder: n.Decoder, Encoder: n.Encoder, Log: cfg.Log, Metrics: cfg.Metrics,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", cfg.ID, err)
-	}
-	return n, nil
+	}, nil
 }
 
 func (c Config) withDefaults() Config {

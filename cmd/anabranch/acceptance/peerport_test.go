@@ -21,14 +21,14 @@ type hello struct {
 }
 
 // peerMagic begins a header and its answer.
-const peerMagic = 0x616e6202
+const peerMagic = 0x616e6203
 
 func (h hello) bytes() []byte {
 	kind := byte(1)
 	if h.calls {
 		kind = 2
 	}
-	rest := binary.BigEndian.AppendUint64([]byte{kind}, 0)
+	rest := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{kind}, 0), 0) // group and incarnation
 	for _, name := range []string{h.cluster, h.from, h.target} {
 		rest = append(append(rest, byte(len(name))), name...)
 	}
