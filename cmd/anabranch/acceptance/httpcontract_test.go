@@ -111,9 +111,17 @@ func (c *nearCluster) roles() (leader, follower int) {
 // call sends a request to a node and returns its answer.
 func (c *apis) call(node int, r *request) *answer {
 	c.t.Helper()
+	a, err := c.try(node, r)
+	if err != nil {
+		c.t.Fatalf("%s: %v", r, err)
+	}
+	return a
+}
+
+func (c *apis) try(node int, r *request) (*answer, error) {
 	hr, err := http.NewRequest(r.method, c.base[node]+r.url, strings.NewReader(r.body))
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", r.method, r.url, err)
+		return nil, err
 	}
 	if c.token != "" {
 		hr.Header.Set("Authorization", "Bearer "+c.token)
@@ -123,14 +131,14 @@ func (c *apis) call(node int, r *request) *answer {
 	}
 	resp, err := c.http.Do(hr)
 	if err != nil {
-		c.t.Fatalf("%s: %v", r, err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatalf("%s: %v", r, err)
+		return nil, err
 	}
-	return &answer{status: resp.StatusCode, header: resp.Header, body: body}
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
 // stock stocks the cluster through its leader.
