@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/connectors/wire"
@@ -34,37 +35,55 @@ func (c *content) equal(o *content) bool {
 
 // placedBefore answers an order that the cluster has seen before: with its
 // decision if the content is the same, else with a conflict. Without a stored
-// decision (the order came under another event id) it is the first kept one.
+// decision (the order came under another event id, or is being decided) it is
+// the first kept one, as soon as there is one.
 func (a *api) placedBefore(ctx context.Context, e *operators.Event, decision string) (*raw, error) {
 	input := a.cfg.Plan.Input(e.Type)
 	key := input.Key(e.Payload.Value)
-	answer, err := a.ask(ctx, "allocation", "order", key, &fields{bools: map[string]bool{"explained": true}}, string(connectors.Linearizable))
-	if err != nil {
-		return nil, err
-	}
-	var order struct {
-		content
-		Decisions []struct{ ID string }
-	}
-	if err := json.Unmarshal(answer.Body, &order); err != nil {
-		return nil, problemOf("order "+key, err)
-	}
 	placed, err := contentOf(e)
 	if err != nil {
 		return nil, problemOf("order "+key, err)
 	}
-	if !placed.equal(&order.content) {
-		return nil, problem(http.StatusConflict, codeOrderExists,
-			"order "+key+" was placed before with another content; see GET /v1/orders/"+key)
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		before, err := a.known(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if !placed.equal(&before.content) {
+			return nil, problem(http.StatusConflict, codeOrderExists,
+				"order "+key+" was placed before with another content; see GET /v1/orders/"+key)
+		}
+		if decision == "" && len(before.Decisions) > 0 {
+			decision = before.Decisions[0].ID
+		}
+		if decision != "" {
+			return a.decision(ctx, decision, string(connectors.Linearizable))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, problemOf("order "+key+" has no decision to show", connectors.ErrUnavailable)
+		case <-again.C:
+		}
 	}
-	switch {
-	case decision != "":
-	case len(order.Decisions) > 0:
-		decision = order.Decisions[0].ID
-	default:
-		return nil, problemOf("order "+key+" has no decision to show", connectors.ErrUnavailable)
+}
+
+// knownOrder is an order as the cluster knows it.
+type knownOrder struct {
+	content
+	Decisions []struct{ ID string }
+}
+
+func (a *api) known(ctx context.Context, key string) (order knownOrder, err error) {
+	answer, err := a.ask(ctx, "allocation", "order", key, &fields{bools: map[string]bool{"explained": true}}, string(connectors.Linearizable))
+	if err != nil {
+		return order, err
 	}
-	return a.decision(ctx, decision, string(connectors.Linearizable))
+	if err := json.Unmarshal(answer.Body, &order); err != nil {
+		return order, problemOf("order "+key, err)
+	}
+	return order, nil
 }
 
 // contentOf reads an order.placed event's content, lines in their order.

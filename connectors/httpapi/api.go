@@ -70,7 +70,6 @@ type api struct {
 	cfg     Config
 	huma    huma.API
 	schemas *schemas
-	keys    *keyMemory
 	feeds   *feeds
 }
 
@@ -118,7 +117,7 @@ func newAPI(cfg Config) (*api, *http.ServeMux) {
 	hc.CreateHooks = nil // no $schema fields in bodies
 	hc.SchemasPath = ""
 	hc.Transformers = []huma.Transformer{ownProblem}
-	a := &api{cfg: cfg, huma: humago.New(mux, hc), keys: newKeyMemory(), feeds: &feeds{cfg: &cfg}}
+	a := &api{cfg: cfg, huma: humago.New(mux, hc), feeds: &feeds{cfg: &cfg}}
 	a.schemas = newSchemas(a.huma.OpenAPI().Components.Schemas)
 	a.huma.UseMiddleware(a.deadline)
 

@@ -55,8 +55,21 @@ func TestPlaceOrder(t *testing.T) {
 	if again.Code != 200 || again.Body.String() != w.Body.String() {
 		t.Errorf("again = %d: %s; want the same answer", again.Code, again.Body)
 	}
-	other := call(t, h, "POST", "/v1/orders", strings.Replace(order, `"quantity":2`, `"quantity":3`, 1), "Idempotency-Key", "k-1")
-	wantProblem(t, other.Code, other.Header(), other.Body.Bytes(), 422, "idempotency_key_reused")
+	// The cluster remembers the key, not the node: neither another node nor
+	// another time or spelling changes what it stands for.
+	node := newHandler(t, f, nil)
+	for body, status := range map[string]int{
+		strings.Replace(order, `"quantity":2`, `"quantity":3`, 1):                        422,
+		strings.Replace(order, `"order":"W-1"`, `"order":"W-2"`, 1):                      422,
+		strings.Replace(order, `"order":`, `"time":"2026-11-01T10:00:00Z", "order":`, 1): 200,
+	} {
+		other := call(t, node, "POST", "/v1/orders", body, "Idempotency-Key", "k-1")
+		if status == 422 {
+			wantProblem(t, other.Code, other.Header(), other.Body.Bytes(), 422, "idempotency_key_reused")
+		} else if other.Code != status {
+			t.Errorf("%s = %d: %s; want %d", body, other.Code, other.Body, status)
+		}
+	}
 }
 
 // A node that has never seen the key still recognises the order.
@@ -81,6 +94,25 @@ func TestPlaceOrderAgain(t *testing.T) {
 				t.Errorf("answer = %d: %s; want %d with %s", w.Code, w.Body, tt.status, tt.want)
 			}
 		})
+	}
+}
+
+// An order that comes twice at once is answered when it is decided, both times.
+func TestOrderBeingDecided(t *testing.T) {
+	f := shop(connectors.Reply{Outcome: core.OutcomeDuplicate})
+	decided, asked := f.ask, 0
+	f.ask = func(stage, query, key string, q state.Visitable, c connectors.Consistency) (state.Visitable, uint64, error) {
+		answer, index, err := decided(stage, query, key, q, c)
+		if o, ok := answer.(*allocation.OrderState); ok {
+			if asked++; asked < 3 {
+				o.Decisions = nil
+			}
+		}
+		return answer, index, err
+	}
+	w := call(t, newHandler(t, f, nil), "POST", "/v1/orders", order, "Idempotency-Key", "k-1")
+	if w.Code != 200 || !strings.Contains(w.Body.String(), `"id":"d-1"`) || asked != 3 {
+		t.Errorf("answer after %d questions = %d: %s; want decision d-1 after 3", asked, w.Code, w.Body)
 	}
 }
 

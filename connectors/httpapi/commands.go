@@ -68,9 +68,12 @@ func (a *api) placeOrder(ctx context.Context, in *orderBody) (*raw, error) {
 		return nil, problem(http.StatusUnprocessableEntity, codeWrongType,
 			"the body's type is "+e.Type+"; orders are order.placed, anything else goes to /v1/events")
 	}
-	if !a.keys.Claim(in.Key, in.RawBody) {
-		return nil, problem(http.StatusUnprocessableEntity, codeKeyReused,
-			"the Idempotency-Key "+strconv.Quote(in.Key)+" was used with another body")
+	c, err := claimOf(in.Key, &e)
+	if err != nil {
+		return nil, problemOf("order", err)
+	}
+	if err := a.claim(ctx, c); err != nil {
+		return nil, err
 	}
 	e.ID = in.Key
 	reply, err := a.cfg.Cluster.Submit(ctx, e, true)
@@ -83,7 +86,9 @@ func (a *api) placeOrder(ctx context.Context, in *orderBody) (*raw, error) {
 	case reply.Decision != "":
 		return a.decision(ctx, reply.Decision, string(connectors.Linearizable))
 	}
-	a.keys.Forget(in.Key) // nothing came of it: a mended body may use it
+	if err := a.withdraw(ctx, c); err != nil { // nothing came of it: a mended body may use the key
+		return nil, err
+	}
 	return nil, refusal(reply)
 }
 

@@ -15,6 +15,7 @@ import (
 	"anabranch.dev/connectors/httpapi"
 	"anabranch.dev/connectors/wire"
 	"anabranch.dev/operators"
+	"anabranch.dev/operators/event"
 	"anabranch.dev/state"
 	"anabranch.dev/topology"
 	"anabranch.dev/topology/retail"
@@ -24,8 +25,9 @@ import (
 type fake struct {
 	nodes     []connectors.NodeStatus
 	nodesErr  error      // of Nodes, Init and Transfer
-	mu        sync.Mutex // guards submitted
+	mu        sync.Mutex // guards submitted and contents
 	submitted []operators.Event
+	contents  map[string]string // by idempotency key, as the cluster remembers them
 
 	ask     func(stage, query, key string, q state.Visitable, c connectors.Consistency) (state.Visitable, uint64, error)
 	submit  func(e operators.Event, answer bool) (connectors.Reply, error)
@@ -45,8 +47,24 @@ func (f *fake) Ask(_ context.Context, stage, query, key string, q state.Visitabl
 func (f *fake) Submit(_ context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if r, ok := e.Payload.Value.(*event.RequestMade); ok {
+		return f.requested(r), nil
+	}
 	f.submitted = append(f.submitted, e)
 	return f.submit(e, answer)
+}
+
+// requested is what the cluster says of an idempotency key.
+func (f *fake) requested(r *event.RequestMade) connectors.Reply {
+	if r.Withdrawn {
+		delete(f.contents, r.Key)
+		return connectors.Reply{Outcome: "applied"}
+	}
+	if f.contents == nil {
+		f.contents = map[string]string{}
+	}
+	f.contents[r.Key] = cmp.Or(f.contents[r.Key], r.Content)
+	return connectors.Reply{Outcome: "applied", Decision: f.contents[r.Key]}
 }
 
 func (f *fake) FindDecision(_ context.Context, id string) (stage, key string, err error) {

@@ -52,6 +52,9 @@ func (s *schemas) event(p *topology.Plan, eventType string) *huma.Schema {
 func (s *schemas) anyEvent(p *topology.Plan) *huma.Schema {
 	any := &huma.Schema{Description: "one event with its envelope; source and time may be left out"}
 	for _, in := range p.Inputs {
+		if contract.Body(in.Type) == nil {
+			continue // the API's own
+		}
 		any.AnyOf = append(any.AnyOf, &huma.Schema{AllOf: []*huma.Schema{s.event(p, in.Type), {Required: []string{"id", "type"}}}})
 	}
 	return any

@@ -65,6 +65,10 @@ func (a *api) registerStatus() {
 			return &healthAnswer{Status: http.StatusOK, Body: healthBody{Status: "alive"}}, nil
 		})
 	register(a, http.MethodGet, "/readyz", "readyz", "Caught up and able to decide", a.ready)
+	responses := a.huma.OpenAPI().Paths["/readyz"].Get.Responses
+	notReady := *responses[strconv.Itoa(http.StatusOK)]
+	notReady.Description = "Not able to decide now, with the reason."
+	responses[strconv.Itoa(http.StatusServiceUnavailable)] = &notReady
 }
 
 // register registers an operation with typed bodies.

@@ -613,6 +613,13 @@ func (x *Staff) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *RequestMade) Visit(v state.Visitor) {
+	v.String("key", &x.Key)
+	v.String("content", &x.Content)
+	v.Bool("withdrawn", &x.Withdrawn)
+}
+
+// Visit lists the fields of x.
 func (x *SaleCompleted) Visit(v state.Visitor) {
 	v.String("receipt", &x.Receipt)
 	v.String("channel", &x.Channel)

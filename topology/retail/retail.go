@@ -17,6 +17,7 @@ import (
 	"anabranch.dev/operators/policy"
 	"anabranch.dev/operators/receipt"
 	"anabranch.dev/operators/reference"
+	"anabranch.dev/operators/request"
 	"anabranch.dev/operators/totals"
 	"anabranch.dev/topology"
 )
@@ -34,6 +35,7 @@ const (
 	StageReceipt    = "receipt"
 	StageTotals     = "totals"
 	StageAcceptance = "acceptance"
+	StageRequest    = "request"
 )
 
 // Topic aliases.
@@ -71,6 +73,7 @@ type graph struct {
 	receipt    *receipt.Operator
 	totals     *totals.Operator
 	acceptance *acceptance.Operator
+	request    *request.Operator
 }
 
 // Plan builds the topology.
@@ -86,6 +89,7 @@ func Plan() (*topology.Plan, error) {
 		receipt:    topology.Add(b, StageReceipt, &receipt.Operator{}),
 		totals:     topology.Add(b, StageTotals, &totals.Operator{}),
 		acceptance: topology.Add(b, StageAcceptance, &acceptance.Operator{}),
+		request:    topology.Add(b, StageRequest, &request.Operator{}),
 	}
 	g.wireReference()
 	g.wirePolicy()
@@ -94,6 +98,7 @@ func Plan() (*topology.Plan, error) {
 	g.wireHolds()
 	g.wireAcceptance()
 	g.wireTotals()
+	g.wireRequests()
 	return b.Build()
 }
 
@@ -185,4 +190,9 @@ func (g *graph) wireAcceptance() {
 func (g *graph) wireTotals() {
 	topology.Connect(g.b, g.allocation.TotalsAdded, g.totals.Added)
 	topology.Connect(g.b, g.receipt.Totals, g.totals.Added)
+}
+
+// wireRequests lets the API ask what an idempotency key stands for.
+func (g *graph) wireRequests() {
+	topology.Command(g.b, g.request.Made, func(e *event.RequestMade) string { return e.Key })
 }

@@ -78,13 +78,22 @@ type fleet struct {
 	t       *testing.T
 	dir     string
 	configs []string
-	peers   []string        // addresses
-	nodes   []*process.Node // nil: not running
+	peers   []string              // addresses
+	nodes   []*process.Node       // nil: not running
+	secure  func(n *process.Node) // nil: their APIs are open
 }
 
 // startFleet starts and forms a cluster with a pseudonym key. settings go into
 // its cluster section; sections, which may be nil, gives more of a node's file.
 func startFleet(t *testing.T, broker, key, settings string, sections func(i int) string) *fleet {
+	t.Helper()
+	f := newFleet(t, broker, key, settings, sections)
+	f.form()
+	return f
+}
+
+// newFleet writes the configuration of a cluster that does not run yet.
+func newFleet(t *testing.T, broker, key, settings string, sections func(i int) string) *fleet {
 	t.Helper()
 	makeTopics(t, broker)
 	if sections == nil {
@@ -102,12 +111,19 @@ func startFleet(t *testing.T, broker, key, settings string, sections func(i int)
 			t.Fatal(err)
 		}
 		f.configs = append(f.configs, path)
+	}
+	return f
+}
+
+// form starts all nodes and makes them a cluster.
+func (f *fleet) form() {
+	f.t.Helper()
+	for i := range f.configs {
 		f.start(i)
 	}
 	if code, out := f.nodes[0].Client("cluster", "init"); code != 0 {
-		t.Fatalf("cluster init = %d: %s", code, out)
+		f.t.Fatalf("cluster init = %d: %s", code, out)
 	}
-	return f
 }
 
 // makeTopics makes the input topics as 'anabranch dev' has them.
@@ -134,6 +150,9 @@ func (f *fleet) data(i int) string { return filepath.Join(f.dir, fmt.Sprintf("n%
 func (f *fleet) start(i int) {
 	f.t.Helper()
 	f.nodes[i] = process.StartServe(f.t, f.configs[i])
+	if f.secure != nil {
+		f.secure(f.nodes[i])
+	}
 }
 
 func (f *fleet) kill(i int) {

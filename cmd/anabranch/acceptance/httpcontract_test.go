@@ -23,12 +23,18 @@ import (
 	"anabranch.dev/internal/assembly"
 )
 
+// apis are the APIs of a cluster's nodes.
+type apis struct {
+	t     *testing.T
+	base  []string // URLs by node
+	token string   // empty: none is wanted
+	http  *http.Client
+}
+
 // nearCluster is three nodes in this process with an API each.
 type nearCluster struct {
-	t *testing.T
 	*assembly.Cluster
-	base []string // URLs of the nodes' APIs
-	http *http.Client
+	*apis
 }
 
 // startNear runs a cluster until the test ends.
@@ -48,7 +54,7 @@ func startNear(t *testing.T) *nearCluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &nearCluster{t: t, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	c := &nearCluster{apis: &apis{t: t, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}}
 	var listeners []net.Listener
 	quiet := slog.New(slog.DiscardHandler)
 	c.Cluster, err = assembly.OpenCluster(3, func(i int, cfg *assembly.Config) {
@@ -103,32 +109,49 @@ func (c *nearCluster) roles() (leader, follower int) {
 }
 
 // call sends a request to a node and returns its answer.
-func (c *nearCluster) call(node int, r *request) *answer {
+func (c *apis) call(node int, r *request) *answer {
 	c.t.Helper()
+	a, err := c.try(node, r)
+	if err != nil {
+		c.t.Fatalf("%s: %v", r, err)
+	}
+	return a
+}
+
+func (c *apis) try(node int, r *request) (*answer, error) {
 	hr, err := http.NewRequest(r.method, c.base[node]+r.url, strings.NewReader(r.body))
 	if err != nil {
-		c.t.Fatalf("%s %s: %v", r.method, r.url, err)
+		return nil, err
+	}
+	if c.token != "" {
+		hr.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	for name, value := range r.headers {
 		hr.Header.Set(name, value)
 	}
 	resp, err := c.http.Do(hr)
 	if err != nil {
-		c.t.Fatalf("%s: %v", r, err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.t.Fatalf("%s: %v", r, err)
+		return nil, err
 	}
-	return &answer{status: resp.StatusCode, header: resp.Header, body: body}
+	return &answer{status: resp.StatusCode, header: resp.Header, body: body}, nil
 }
 
-// stock makes a place with goods and an order of them, and returns what names
-// them in paths.
+// stock stocks the cluster through its leader.
 func (c *nearCluster) stock() known {
 	c.t.Helper()
 	lead, _ := c.roles()
+	return c.stockAt(lead)
+}
+
+// stockAt makes a place with goods and an order of them, and returns what names
+// them in paths.
+func (c *apis) stockAt(lead int) known {
+	c.t.Helper()
 	for _, event := range []string{
 		`{"id":"l-1","type":"location","location":"riverside","kind":"store","channel":"own_store","lat":39.93,"lon":116.45,"pools":["store"]}`,
 		`{"id":"p-1","type":"product","sku":"glasses-7","price":"899.00","currency":"CNY"}`,
@@ -169,7 +192,7 @@ func contractOrder(number string, quantity int) string {
 }
 
 // until asks until the answer is not that a leader is missing, and wants 200.
-func (c *nearCluster) until(node int, r *request) (a *answer) {
+func (c *apis) until(node int, r *request) (a *answer) {
 	c.t.Helper()
 	process.Until(c.t, process.Patience, r.String(), func() bool {
 		a = c.call(node, r)
@@ -188,39 +211,13 @@ func TestHTTPContract(t *testing.T) {
 	c := startNear(t)
 	lead, follower := c.roles()
 	records := []*liveRecords{c.follow(lead), c.follow(follower)}
-	named := c.stock()
-	spec := readSpec(t, c.call(follower, &request{method: "GET", url: "/openapi.json"}).body)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	maker := &maker{spec: spec, known: named, dice: rand.New(rand.NewPCG(seed, 0))}
-	statuses := map[int]int{}
-	byOperation := map[string]map[int]int{}
-	asked := 0
-	for _, op := range spec.operations(t) {
-		for _, r := range maker.requests(op) {
-			for _, node := range []int{lead, follower} {
-				a := c.call(node, r)
-				if faults := spec.judge(op, a); len(faults) > 0 {
-					t.Errorf("n%d: %s = %d\n%s\n%s", node+1, r, a.status, strings.Join(faults, "\n"), cut(string(a.body), 600))
-				}
-				statuses[a.status]++
-				if byOperation[op.OperationID] == nil {
-					byOperation[op.OperationID] = map[int]int{}
-				}
-				byOperation[op.OperationID][a.status]++
-				asked++
-			}
+	k := c.newContract(c.stock(), follower)
+	for _, op := range k.spec.operations(t) {
+		for _, r := range k.maker.requests(op) {
+			k.ask(op, r, lead, follower)
 		}
 	}
-	t.Logf("%d requests of %d operations, answers by status: %v", asked, len(spec.ops), statuses)
-	for _, id := range slices.Sorted(maps.Keys(byOperation)) {
-		t.Logf("%s: %v", id, byOperation[id])
-	}
-	for _, status := range []int{200, 400, 404, 409, 413, 415, 422} {
-		if statuses[status] == 0 {
-			t.Errorf("no request was answered %d: the requests are not hostile enough", status)
-		}
-	}
+	k.report(200, 400, 404, 409, 413, 415, 422)
 	for i, r := range records {
 		types := r.judge(t)
 		t.Logf("live feed %d: %v", i+1, types)
@@ -228,6 +225,59 @@ func TestHTTPContract(t *testing.T) {
 			if types[want] == 0 {
 				t.Errorf("the live feed had no %s", want)
 			}
+		}
+	}
+}
+
+// contract holds answers against the OpenAPI document and counts them.
+type contract struct {
+	*apis
+	spec        *spec
+	maker       *maker
+	asked       int
+	statuses    map[int]int
+	byOperation map[string]map[int]int
+}
+
+// newContract reads a node's document. named is what there is to be asked for.
+func (c *apis) newContract(named known, node int) *contract {
+	c.t.Helper()
+	seed := rand.Uint64()
+	c.t.Logf("seed %d", seed)
+	k := &contract{apis: c, spec: readSpec(c.t, c.call(node, &request{method: "GET", url: "/openapi.json"}).body),
+		statuses: map[int]int{}, byOperation: map[string]map[int]int{}}
+	k.maker = &maker{spec: k.spec, known: named, dice: rand.New(rand.NewPCG(seed, 0))}
+	return k
+}
+
+// ask sends a request to nodes and judges their answers.
+func (k *contract) ask(op *operation, r *request, nodes ...int) {
+	k.t.Helper()
+	for _, node := range nodes {
+		a := k.call(node, r)
+		if faults := k.spec.judge(op, a); len(faults) > 0 {
+			k.t.Errorf("n%d: %s = %d\n%s\n%s", node+1, r, a.status, strings.Join(faults, "\n"), cut(string(a.body), 600))
+		}
+		k.statuses[a.status]++
+		if k.byOperation[op.OperationID] == nil {
+			k.byOperation[op.OperationID] = map[int]int{}
+		}
+		k.byOperation[op.OperationID][a.status]++
+		k.asked++
+	}
+}
+
+// report shows what was asked, and wants each of these statuses among the
+// answers.
+func (k *contract) report(wanted ...int) {
+	k.t.Helper()
+	k.t.Logf("%d requests of %d operations, answers by status: %v", k.asked, len(k.spec.ops), k.statuses)
+	for _, id := range slices.Sorted(maps.Keys(k.byOperation)) {
+		k.t.Logf("%s: %v", id, k.byOperation[id])
+	}
+	for _, status := range wanted {
+		if k.statuses[status] == 0 {
+			k.t.Errorf("no request was answered %d: the requests are not hostile enough", status)
 		}
 	}
 }

@@ -202,7 +202,7 @@ type liveRecords struct {
 type liveRecord struct{ id, event, data string }
 
 // follow reads a node's live feed.
-func (c *nearCluster) follow(node int) *liveRecords {
+func (c *apis) follow(node int) *liveRecords {
 	c.t.Helper()
 	resp, err := http.Get(c.base[node] + "/v1/live")
 	if err != nil {
