@@ -33,14 +33,27 @@ func (g *group) unfinished() string {
 			return fmt.Sprintf("replica %d has applied %d of %d", r.id, r.applied, len(g.log))
 		}
 	}
+	for _, p := range l.list() {
+		if l.tenure.Intake.Source(p.partition) == nil {
+			return fmt.Sprintf("%s is not read", p.partition.String())
+		}
+	}
 	for _, s := range l.tenure.Intake.Sources() {
 		p := g.w.kafka.input(s.Partition())
+		if p.gone {
+			continue
+		}
 		if next, _ := l.r.core.Next(s.Partition()); next != p.end {
 			return fmt.Sprintf("%s is applied to %d of %d: %s", p.partition.String(), next, p.end, s.State(l.now()))
 		}
 	}
 	if n, _ := l.r.core.OutboxDepth(); n > 0 || l.tenure.Delivery.Depth() > 0 {
 		return fmt.Sprintf("%d records to deliver: %s %s", n, l.tenure.Delivery.State(), l.tenure.Delivery.Why())
+	}
+	for _, t := range g.w.kafka.topics {
+		if t.remade && !g.w.kafka.skips(t) {
+			return fmt.Sprintf("topic %s, made anew, is not accepted", t.alias)
+		}
 	}
 	if n := l.tenure.Lanes.Depth(); n > 0 {
 		return fmt.Sprintf("%d lane messages to send", n)
@@ -55,15 +68,15 @@ func (g *group) unfinished() string {
 }
 
 // next is how far a partition is applied on the replica that is farthest.
-func (k *kafka) next(p *partition) (next int64) {
+func (k *kafka) next(p *partition) (next int64, open bool) {
 	g := k.w.groups[k.w.groupOf(core.PartitionShard(p.partition, k.w.cfg.Shards))]
 	for _, r := range g.replicas {
 		if r.up {
-			n, _ := r.core.Next(p.partition)
-			next = max(next, n)
+			n, known := r.core.Next(p.partition)
+			next, open = max(next, n), open || known
 		}
 	}
-	return next
+	return next, open
 }
 
 // drop deletes the records of an input partition below an offset.
@@ -172,10 +185,16 @@ func (w *world) checkAccounts(f *Final) {
 	lost := map[string]int64{}
 	for _, p := range w.kafka.inputs {
 		name := p.partition.String()
+		next, _ := w.kafka.next(p)
 		for i := range p.records {
-			there[name] += int64(len(w.decode(p, i)))
+			events := w.decode(p, i)
+			there[name] += int64(len(events))
+			if p.gone && p.records[i].Offset >= next { // went with its topic
+				lost[name] += int64(len(events))
+				f.Lost = append(f.Lost, events...)
+			}
 		}
-		lost[name] = w.lost[name]
+		lost[name] += w.lost[name]
 		if read[name] != counted[name] {
 			w.failf("V11: %s: %d events read, %d accounted for", name, read[name], counted[name])
 		}

@@ -1,13 +1,14 @@
 package sim
 
 import (
-	"anabranch.dev/engine/core"
 	"anabranch.dev/state"
 )
 
 // wallOnly can't happen under the replay clock: it has no commands, loses nothing
 // to retention and has one entry in flight.
-var wallOnly = []string{"command answered", "command retried", "offset out of range", "gap accepted", "range refused"}
+var wallOnly = []string{"command answered", "command retried", "offset out of range", "range refused",
+	"retention below the position", "retention passes the position", "gap skipped", "gap accepted by command", "gap refused",
+	"partition added", "topic made anew", "topic made anew accepted by command", "topic made anew is read"}
 
 // rare lists the faults and rare paths that must have happened over a set of
 // seeds.
@@ -17,8 +18,10 @@ func rare(groups int) []string {
 		"log replayed over a newer store", "leader changed", "deposed leader goes on",
 		"replica stalled", "broker away", "snapshot", "proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit",
 		"range refused", "partition assigned anew", "partition paused", "fetch lost", "offset out of range", "back-pressure",
-		"control record", "hole in an input", "gap accepted", "duplicate event", "dead letter", "command answered", "command retried",
+		"control record", "hole in an input", "duplicate event", "dead letter", "command answered", "command retried",
 		"sink opened", "sink fenced", "sink could not be opened", "transaction failed", "outcome unknown: committed",
+		"retention below the position", "retention passes the position", "gap skipped", "gap accepted by command", "gap refused",
+		"partition added", "topic made anew", "topic made anew accepted by command", "topic made anew is read",
 		"outcome unknown: late or never", "deposed leader delivers before it is fenced",
 	}
 	if groups > 1 {
@@ -45,7 +48,7 @@ func (w *world) faults() {
 func (w *world) fault() {
 	g := w.groups[w.rng.IntN(len(w.groups))]
 	r := g.replicas[w.rng.IntN(len(g.replicas))]
-	switch n := w.rng.IntN(20); {
+	switch n := w.rng.IntN(18); {
 	case n < 6:
 		if r.up {
 			r.crash()
@@ -59,23 +62,9 @@ func (w *world) fault() {
 	case n < 15:
 		w.count("broker away")
 		w.kafka.away = w.now + w.between(0, 2*state.Second)
-	case n < 18:
+	default:
 		w.count("replica stalled")
 		r.stalled = w.now + w.between(0, state.Second)
-	default:
-		w.retention()
-	}
-}
-
-// retention deletes the head of an input partition, rarely more than was read.
-func (w *world) retention() {
-	p := w.kafka.inputs[w.rng.IntN(len(w.kafka.inputs))]
-	if w.kafka.first(p.partition.Topic) || w.cfg.Clock == core.ClockReplay || w.rng.IntN(3) > 0 {
-		return
-	}
-	next := w.kafka.next(p)
-	if next+4 < p.stable {
-		w.kafka.drop(p, next+1+w.rng.Int64N(3))
 	}
 }
 

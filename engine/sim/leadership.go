@@ -16,7 +16,9 @@ type leadership struct {
 	tenure *leader.Tenure
 
 	readers map[connectors.PartitionID]*reader
-	order   []*reader // readers, in the order in which they were assigned first
+	order   []*reader    // readers, in the order in which they were assigned first
+	inputs  []*partition // what the group reads
+	added   bool         // all of them are being read
 	opening map[core.Partition]bool
 	sink    producer
 	wakes   state.Time // when the next wake-up is due
@@ -40,46 +42,29 @@ func (l *leadership) stop() {
 func (l *leadership) now() state.Time { return l.w.now + l.r.skew }
 
 // ready reports whether all partitions of the group are being read.
-func (l *leadership) ready() bool { return l.alive && l.tenure != nil && len(l.opening) == 0 }
+func (l *leadership) ready() bool { return l.alive && l.tenure != nil && l.added }
 
 // begin starts the tenure: the first record of the term has been applied.
 func (l *leadership) begin() {
 	g, c := l.r.g, l.r.core
 	l.tenure = leader.New(leader.Config{
-		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: leader.GapSkip, Slots: slots, Incarnation: 1, Shards: l.w.cfg.Shards,
+		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: l.w.kafka.gap, Slots: slots, Incarnation: 1, Shards: l.w.cfg.Shards,
 		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20},
 	}, leader.Read(c))
 	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
-	for _, p := range l.w.kafka.inputs {
-		if l.w.groupOf(core.PartitionShard(p.partition, l.w.cfg.Shards)) != g.id {
-			continue
-		}
-		if next, open := c.Next(p.partition); open {
-			l.tenure.Intake.Add(p.partition, p.id, next, false)
-			continue
-		}
-		l.opening[p.partition] = true
-		l.tenure.Proposer.Control(&core.Control{Kind: core.ControlOpen, Partition: &p.partition, From: 0})
-	}
-	l.drive()
+	l.describe()
 }
 
 // applied takes an entry that the replica has applied.
-func (l *leadership) applied(own bool, e *core.Entry, out *core.Output) {
+func (l *leadership) applied(own bool, out *core.Output) {
 	a := leader.Applied{Output: out, Own: own, NextTimer: l.r.core.NextTimer()}
 	a.OutboxRecords, a.OutboxBytes = l.r.core.OutboxDepth()
 	if len(out.Wants) > 0 {
 		l.w.count("range refused")
 	}
 	l.tenure.Applied(a)
-	for i := range e.Items {
-		k := e.Items[i].Control
-		if k == nil || k.Kind != core.ControlOpen || !l.opening[*k.Partition] {
-			continue
-		}
-		delete(l.opening, *k.Partition)
-		next, _ := l.r.core.Next(*k.Partition)
-		l.tenure.Intake.Add(*k.Partition, l.w.kafka.input(*k.Partition).id, next, true)
+	if !l.added {
+		l.addInputs()
 	}
 	if own {
 		for _, ack := range out.LaneAcks {

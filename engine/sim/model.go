@@ -154,9 +154,17 @@ func (w *world) lostIn(c *core.Core, e *core.Entry) (lost []operators.Event) {
 		p := w.kafka.input(*k.Partition)
 		next, _ := c.Next(*k.Partition)
 		if k.From > next || k.To <= next {
+			w.count("gap refused")
 			continue
 		}
-		w.count("gap accepted")
+		if k.To > p.start {
+			w.failf("V11: a gap in %s gives up what is there: up to %d, gone up to %d", p.partition.String(), k.To, p.start)
+		}
+		if k.ID == "" {
+			w.count("gap skipped")
+		} else {
+			w.count("gap accepted by command")
+		}
 		for n := range p.records {
 			if o := p.records[n].Offset; o >= next && o < k.To {
 				events := w.decode(p, n)

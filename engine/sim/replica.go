@@ -151,7 +151,7 @@ func (r *replica) applyNext() {
 		r.snapshot()
 	}
 	if l := r.lead; l != nil && l.alive && l.tenure != nil {
-		l.applied(rec.by == l, e, out)
+		l.applied(rec.by == l, out)
 	}
 }
 

@@ -43,6 +43,7 @@ type world struct {
 	report   *Report
 	errs     []error
 	lost     map[string]int64 // events lost in gaps, by partition
+	commands int              // given by a person
 
 	produced bool       // the workload has brought all
 	healed   state.Time // since when nothing goes wrong any more, 0 if not
@@ -120,7 +121,9 @@ func (w *world) start() {
 	}
 	w.after(state.Millisecond, w.produce)
 	w.after(100*state.Millisecond, w.supervise)
+	w.after(state.Second, w.attend)
 	w.faults()
+	w.changes()
 }
 
 // after lets something happen later.

@@ -1,0 +1,87 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+
+	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
+	"anabranch.dev/state"
+)
+
+// changes lets the input topics be changed until healing. Under the replay clock
+// what they contain is all there is.
+func (w *world) changes() {
+	if w.cfg.Clock == core.ClockReplay {
+		return
+	}
+	w.after(w.between(50*state.Millisecond, 500*state.Millisecond), func() {
+		if w.healed == 0 {
+			w.change()
+			w.changes()
+		}
+	})
+}
+
+// change does something to an input topic, as whoever runs Kafka may.
+func (w *world) change() {
+	t := w.kafka.topics[w.rng.IntN(len(w.kafka.topics))]
+	switch n := w.rng.IntN(12); {
+	case n < 10:
+		w.retention(t.partitions[w.rng.IntN(len(t.partitions))])
+	case n < 11:
+		if len(t.partitions) < t.declared+2 {
+			w.kafka.expand(t)
+		}
+	case !t.first && !t.remade:
+		w.kafka.remake(t)
+		if w.kafka.gap == leader.GapStop {
+			w.after(w.between(100*state.Millisecond, 4*state.Second), func() {
+				w.count("topic made anew accepted by command")
+				t.accepted = true
+			})
+		}
+	}
+}
+
+// retention deletes the head of an input partition, rarely more than was read.
+func (w *world) retention(p *partition) {
+	next, open := w.kafka.next(p)
+	switch {
+	case !open, p.start > next:
+	case !w.kafka.first(p.partition.Topic) && next+1 < p.stable && w.rng.IntN(2) == 0:
+		w.count("retention passes the position")
+		w.kafka.drop(p, next+1+w.rng.Int64N(min(3, p.stable-next-1)))
+	case p.start < next:
+		w.count("retention below the position")
+		w.kafka.drop(p, p.start+1+w.rng.Int64N(next-p.start))
+	}
+}
+
+// attend is a person who looks now and then at what has stopped, and accepts
+// that it is lost.
+func (w *world) attend() {
+	for _, g := range w.groups {
+		if l := g.leader; l != nil && l.alive && l.tenure != nil {
+			l.accept()
+		}
+	}
+	w.after(w.between(state.Second, 3*state.Second), w.attend)
+}
+
+// accept commands that what is gone from the partitions that wait for it is given
+// up. The same command may come twice, and to a leader that can't carry it out.
+func (l *leadership) accept() {
+	for _, s := range l.tenure.Intake.Sources() {
+		if !strings.HasPrefix(s.State(l.now()), "stopped: "+leader.GapRetention) {
+			continue
+		}
+		p := l.w.kafka.input(s.Partition())
+		for range 1 + l.w.rng.IntN(2) {
+			l.w.commands++
+			l.tenure.Proposer.Control(&core.Control{ID: fmt.Sprintf("gap-%d", l.w.commands), Kind: core.ControlGap,
+				Partition: &p.partition, From: s.Next(), To: p.start, Reason: leader.GapRetention})
+		}
+	}
+	l.drive()
+}
