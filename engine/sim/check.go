@@ -47,6 +47,9 @@ func (g *group) unfinished() string {
 			return fmt.Sprintf("%s is applied to %d of %d: %s", p.partition.String(), next, p.end, s.State(l.now()))
 		}
 	}
+	for _, mv := range l.r.core.Moves() {
+		return fmt.Sprintf("shard %d is %s", mv.Shard, mv.Phase)
+	}
 	if n, _ := l.r.core.OutboxDepth(); n > 0 || l.tenure.Delivery.Depth() > 0 {
 		return fmt.Sprintf("%d records to deliver: %s %s", n, l.tenure.Delivery.State(), l.tenure.Delivery.Why())
 	}
@@ -69,11 +72,12 @@ func (g *group) unfinished() string {
 
 // next is how far a partition is applied on the replica that is farthest.
 func (k *kafka) next(p *partition) (next int64, open bool) {
-	g := k.w.groups[k.w.groupOf(core.PartitionShard(p.partition, k.w.cfg.Shards))]
-	for _, r := range g.replicas {
-		if r.up {
-			n, known := r.core.Next(p.partition)
-			next, open = max(next, n), open || known
+	for _, g := range k.w.groups {
+		for _, r := range g.replicas {
+			if r.up {
+				n, known := r.core.Next(p.partition)
+				next, open = max(next, n), open || known
+			}
 		}
 	}
 	return next, open
@@ -87,7 +91,7 @@ func (k *kafka) drop(p *partition, start int64) {
 
 // check judges a cluster at rest.
 func (w *world) check(checkers []Checker) {
-	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records, GroupOf: w.groupOf, Counts: w.report.Counts}
+	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records, GroupOf: w.groupOf, Counts: w.report.Counts, Lost: w.given}
 	for _, g := range w.groups {
 		for _, r := range g.replicas {
 			if err := r.store.Verify(); err != nil {
@@ -97,7 +101,7 @@ func (w *world) check(checkers []Checker) {
 		r := g.leader.r
 		f.Groups = append(f.Groups, FinalGroup{Core: r.core, View: r.store.View()})
 		w.checkOutput(g)
-		f.Lost = append(f.Lost, w.checkModels(g)...)
+		w.checkModels(g)
 	}
 	w.checkAccounts(f)
 	w.checkNumbers()
@@ -120,8 +124,8 @@ func (w *world) check(checkers []Checker) {
 // of emission (V5).
 func (w *world) checkOutput(g *group) {
 	var seen []*operators.Record
-	for _, rec := range w.kafka.records {
-		if w.groupOf(state.Shard(rec.Shard)) == g.id {
+	for i, rec := range w.kafka.records {
+		if w.kafka.by[i] == g.id {
 			seen = append(seen, rec)
 		}
 	}

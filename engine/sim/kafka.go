@@ -20,6 +20,7 @@ type kafka struct {
 	promised int       // inputs that the workload brings later
 	outputs  []*output // one per group
 	records  []*operators.Record
+	by       []int      // the group that wrote each
 	away     state.Time // no output is taken until then
 }
 

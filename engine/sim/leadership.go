@@ -15,19 +15,20 @@ type leadership struct {
 	alive  bool // false once the replica knows that it is over, or is dead
 	tenure *leader.Tenure
 
-	readers map[connectors.PartitionID]*reader
-	order   []*reader    // readers, in the order in which they were assigned first
-	inputs  []*partition // what the group reads
-	added   bool         // all of them are being read
-	opening map[core.Partition]bool
-	sink    producer
-	wakes   state.Time // when the next wake-up is due
-	commits state.Time // when the last proposal gets to the log: they stay in order
+	readers   map[connectors.PartitionID]*reader
+	order     []*reader    // readers, in the order in which they were assigned first
+	inputs    []*partition // what the group reads
+	added     bool         // all of them are being read
+	opening   map[core.Partition]bool
+	sink      producer
+	handovers map[state.Shard]*handover
+	wakes     state.Time // when the next wake-up is due
+	commits   state.Time // when the last proposal gets to the log: they stay in order
 }
 
 func newLeadership(r *replica, term uint64) *leadership {
 	return &leadership{w: r.g.w, r: r, term: term, alive: true,
-		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}}
+		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}, handovers: map[state.Shard]*handover{}}
 }
 
 // stop ends the leadership; what is still on its way finds nobody.
@@ -52,6 +53,10 @@ func (l *leadership) begin() {
 		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20},
 	}, leader.Read(c))
 	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
+	for _, mv := range c.Moves() {
+		l.w.count("move resumed: " + mv.Phase)
+	}
+	l.handOver()
 	l.describe()
 }
 
@@ -65,6 +70,14 @@ func (l *leadership) applied(own bool, out *core.Output) {
 	l.tenure.Applied(a)
 	if !l.added {
 		l.addInputs()
+	}
+	if l.w.answers(out.Replies) || len(out.Moved) > 0 {
+		l.handOver()
+	}
+	for i := range out.Moved {
+		if ch := out.Moved[i].Change; ch == core.ShardCame || ch == core.ShardThawed {
+			l.w.after(l.w.between(0, 50*state.Millisecond), l.look)
+		}
 	}
 	if own {
 		for _, ack := range out.LaneAcks {

@@ -52,7 +52,12 @@ func (w *world) sendLane(lane *core.Lane) {
 		return
 	}
 	w.arrivals("lane message", func() {
-		l := w.recipient(w.groupOf(state.Shard(lane.To)))
+		to := w.groupOf(state.Shard(lane.To))
+		if int(lane.To) < w.cfg.Shards && w.before[lane.To] >= 0 && w.chance(10) {
+			w.count("lane message to the old owner")
+			to = w.before[lane.To]
+		}
+		l := w.recipient(to)
 		if l == nil {
 			return
 		}
@@ -144,6 +149,10 @@ func (c *clients) replies(replies []core.Reply) {
 		for n, q := range c.waiting {
 			if q.in.Command.Source != r.Source || q.in.Command.ID != r.ID {
 				continue
+			}
+			if r.Code == core.CodeOtherGroup || r.Code == core.CodeShardMoving {
+				c.w.count("command refused while its shard moves")
+				break // it is tried again
 			}
 			if r.Outcome == core.OutcomeAnswer || q.outcome == "" {
 				q.outcome = r.Outcome

@@ -138,6 +138,7 @@ func (r *replica) applyNext() {
 		return
 	}
 	before := r.core.LogTime()
+	g.note(r, e)
 	out := r.core.Apply(uint64(r.applied), e)
 	if out.Halt != nil {
 		w.failf("g%d r%d: halted at entry %d message %d: %s", g.id, r.id, out.Halt.Index, out.Halt.Message, out.Halt.Code)
@@ -166,8 +167,9 @@ func (r *replica) replayed(e *core.Entry) {
 
 // digest is over all shards of the group.
 func (r *replica) digest() (sum state.Digest) {
-	for _, s := range r.g.shards {
-		sum = sum.Add(r.store.Digest(s))
+	cfg := &r.g.w.cfg
+	for s := range cfg.Shards + cfg.Groups {
+		sum = sum.Add(r.store.Digest(state.Shard(s)))
 	}
 	return sum
 }

@@ -78,9 +78,16 @@ func (l *leadership) describe() {
 	if !l.alive || l.r.g.leader != l && l.w.healed != 0 {
 		return
 	}
-	l.setInputs()
-	l.drive()
+	l.look()
 	l.w.after(l.w.between(200*state.Millisecond, 3*state.Second), l.describe)
+}
+
+// look finds out what the group reads now.
+func (l *leadership) look() {
+	if l.alive && l.tenure != nil {
+		l.setInputs()
+		l.drive()
+	}
 }
 
 // setInputs says which partitions the group reads. Those not open in the log yet
@@ -141,6 +148,12 @@ func (g *group) known() *core.Core {
 	return nil
 }
 
+// serves reports whether the group may read a partition now: its shard may be on
+// the move.
+func (l *leadership) serves(p *partition) bool {
+	return l.r.core.Serves(core.PartitionShard(p.partition, l.w.cfg.Shards))
+}
+
 // addInputs starts the sources once all partitions are open.
 func (l *leadership) addInputs() {
 	c := l.r.core
@@ -150,6 +163,9 @@ func (l *leadership) addInputs() {
 	}
 	closed := 0
 	for _, p := range l.inputs {
+		if !l.serves(p) {
+			continue
+		}
 		if _, open := c.Next(p.partition); open {
 			delete(l.opening, p.partition)
 			continue
@@ -164,6 +180,9 @@ func (l *leadership) addInputs() {
 		return
 	}
 	for _, p := range l.inputs {
+		if !l.serves(p) {
+			continue
+		}
 		if p.again && l.tenure.Intake.Source(p.partition) == nil {
 			l.w.count("topic made anew is read")
 		}
