@@ -41,6 +41,7 @@ func (l *Load) Check(f *sim.Final) (errs []error) {
 		f.Counts[rec.Type]++
 	}
 	report(out.Violations())
+	errs = append(errs, l.policies(f)...)
 	return append(errs, l.undecided(f)...)
 }
 
@@ -96,5 +97,6 @@ func (l *Load) cancelled(order string) bool {
 
 // Rare lists what must have happened in a set of runs for them to prove much.
 func Rare() []string {
-	return []string{"allocation.decided", "allocation.failed", "allocation.released", "stock.level", "stock.alert"}
+	return []string{"allocation.decided", "allocation.failed", "allocation.released", "stock.level", "stock.alert",
+		"policy change", "shadow compared", "shadow difference"}
 }
