@@ -186,6 +186,11 @@ func (w *world) checkAccounts(f *Final) {
 			w.report.Counts["dead letter"] += dead
 		})
 	}
+	for _, rec := range f.Records {
+		if d, ok := rec.Payload.Value.(*operators.DeadLetter); ok {
+			w.count("dead letter: " + d.Code)
+		}
+	}
 	lost := map[string]int64{}
 	for _, p := range w.kafka.inputs {
 		name := p.partition.String()

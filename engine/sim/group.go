@@ -18,7 +18,9 @@ type group struct {
 	emitted  []string // ids of the records that the log emits
 	facts    []fact   // what the first replica to apply an entry found
 	replicas []*replica
-	moved    bool // a shard has left or come, or was about to
+	breach   uint64               // index of the entry that halts the group, 0 if none has
+	through  map[[2]uint64]uint64 // how far lanes from other groups are applied
+	moved    bool                 // a shard has left or come, or was about to
 }
 
 // record is one record of the log. Without bytes it begins a term.
@@ -35,7 +37,7 @@ type fact struct {
 }
 
 func newGroup(w *world, id int) *group {
-	g := &group{w: w, id: id}
+	g := &group{w: w, id: id, through: map[[2]uint64]uint64{}}
 	for i := range w.cfg.Replicas {
 		r := &replica{g: g, id: i}
 		g.replicas = append(g.replicas, r)

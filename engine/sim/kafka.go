@@ -154,7 +154,6 @@ func (l *leadership) act(a leader.Action) {
 			}
 		}
 		l.readers[a.Partition] = rd
-		l.order = append(l.order, rd)
 	}
 	switch a.Kind {
 	case leader.Assign:
@@ -207,7 +206,10 @@ func (rd *reader) fetch() {
 		rd.read(&f)
 	}
 	again := state.Second
-	if f.Position < p.stable {
+	switch {
+	case f.Err != nil:
+		again = w.between(100*state.Millisecond, state.Second)
+	case f.Position < p.stable:
 		again = w.between(20, 2*state.Millisecond)
 	}
 	alias := p.partition.Topic

@@ -16,19 +16,19 @@ type leadership struct {
 	tenure *leader.Tenure
 
 	readers   map[connectors.PartitionID]*reader
-	order     []*reader    // readers, in the order in which they were assigned first
 	inputs    []*partition // what the group reads
 	added     bool         // all of them are being read
 	opening   map[core.Partition]bool
 	sink      producer
 	handovers map[state.Shard]*handover
-	wakes     state.Time // when the next wake-up is due
-	commits   state.Time // when the last proposal gets to the log: they stay in order
+	sent      map[[2]uint64]uint64 // highest number sent on each lane
+	wakes     state.Time           // when the next wake-up is due
+	commits   state.Time           // when the last proposal gets to the log: they stay in order
 }
 
 func newLeadership(r *replica, term uint64) *leadership {
 	return &leadership{w: r.g.w, r: r, term: term, alive: true,
-		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}, handovers: map[state.Shard]*handover{}}
+		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}, handovers: map[state.Shard]*handover{}, sent: map[[2]uint64]uint64{}}
 }
 
 // stop ends the leadership; what is still on its way finds nobody.
@@ -44,6 +44,14 @@ func (l *leadership) now() state.Time { return l.w.now + l.r.skew }
 
 // ready reports whether all partitions of the group are being read.
 func (l *leadership) ready() bool { return l.alive && l.tenure != nil && l.added }
+
+// serve starts the tenure, unless the group is halted: then whoever leads waits
+// for a skip.
+func (l *leadership) serve() {
+	if l.r.core.Halted() == nil {
+		l.begin()
+	}
+}
 
 // begin starts the tenure: the first record of the term has been applied.
 func (l *leadership) begin() {
@@ -109,6 +117,7 @@ func (l *leadership) drive() {
 		l.w.failf("g%d: delivery stopped: %s", l.r.g.id, l.tenure.Delivery.Why())
 	}
 	for _, lane := range l.tenure.Lanes.Next(l.now()) {
+		l.laneSent(lane)
 		l.w.sendLane(lane)
 	}
 	if l.tenure.Proposer.Pressed() {
@@ -138,10 +147,9 @@ func (l *leadership) wakeLater() {
 
 // propose takes an entry to the log, which knows only the newest term.
 func (l *leadership) propose(e *core.Entry) {
-	bytes, err := l.w.codec.Append(nil, core.Level, e)
-	if err != nil {
-		l.w.failf("encode entry: %w", err)
-		return
+	bytes := l.w.encode(e)
+	if len(e.Items) == 0 {
+		l.w.count("entry for timers alone")
 	}
 	delay := l.w.between(50, state.Millisecond)
 	if l.w.chance(20) {

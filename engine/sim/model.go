@@ -61,7 +61,11 @@ func (w *world) checkModels(g *group) {
 		if rec.bytes == nil || len(w.errs) > 0 {
 			continue
 		}
-		for _, e := range cut.split(w.entry(rec)) {
+		e := w.entry(rec)
+		if e.Level > core.Level {
+			continue // it was skipped
+		}
+		for _, e := range cut.split(e) {
 			cut.apply(e)
 		}
 		if w.cfg.Groups == 1 {

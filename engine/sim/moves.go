@@ -73,7 +73,11 @@ func (l *leadership) handOver() {
 		}
 		h := &handover{l: l, mv: mv, until: l.w.now + l.w.between(200*state.Millisecond, 3*state.Second)}
 		l.handovers[mv.Shard] = h
-		h.later(0, 20*state.Millisecond)
+		if mv.Phase == core.PhaseLeaving { // there is no hurry
+			h.later(0, 600*state.Millisecond)
+		} else {
+			h.later(0, 20*state.Millisecond)
+		}
 	}
 }
 

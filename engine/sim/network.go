@@ -71,6 +71,40 @@ func (w *world) sendLane(lane *core.Lane) {
 	})
 }
 
+// laneSent counts what goes out more than once.
+func (l *leadership) laneSent(lane *core.Lane) {
+	pair := [2]uint64{lane.From, lane.To}
+	if lane.First <= l.sent[pair] {
+		l.w.count("lane message sent again")
+	}
+	l.sent[pair] = max(l.sent[pair], lane.First+uint64(len(lane.Messages))-1)
+}
+
+// laneNumbers counts what an entry's lane messages met with, when the first
+// replica applies it.
+func (g *group) laneNumbers(e *core.Entry, out *core.Output) {
+	acks := out.LaneAcks
+	for i := range e.Items {
+		lane := e.Items[i].Lane
+		switch {
+		case lane == nil || out.Halt != nil:
+			continue
+		case len(acks) == 0 || acks[0].From != lane.From || acks[0].To != lane.To:
+			g.w.count("lane message for a shard that is not here")
+			continue
+		}
+		pair, through := [2]uint64{lane.From, lane.To}, acks[0].Through
+		acks = acks[1:]
+		if lane.First <= g.through[pair] {
+			g.w.count("lane number applied before")
+		}
+		if lane.First+uint64(len(lane.Messages))-1 > through {
+			g.w.count("lane number too high")
+		}
+		g.through[pair] = through
+	}
+}
+
 // sendLaneAck tells the sender of lane messages how far they are applied.
 func (w *world) sendLaneAck(a core.LaneAck) {
 	w.arrivals("lane acknowledgement", func() {

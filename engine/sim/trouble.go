@@ -49,7 +49,7 @@ func (w *world) retention(p *partition) {
 	next, open := w.kafka.next(p)
 	switch {
 	case !open, p.start > next:
-	case !w.kafka.first(p.partition.Topic) && next+1 < p.stable && w.rng.IntN(2) == 0:
+	case !w.halting && !w.kafka.first(p.partition.Topic) && next+1 < p.stable && w.rng.IntN(2) == 0:
 		w.count("retention passes the position")
 		w.kafka.drop(p, next+1+w.rng.Int64N(min(3, p.stable-next-1)))
 	case p.start < next:
@@ -62,11 +62,46 @@ func (w *world) retention(p *partition) {
 // that it is lost.
 func (w *world) attend() {
 	for _, g := range w.groups {
-		if l := g.leader; l != nil && l.alive && l.tenure != nil {
+		switch l := g.leader; {
+		case l == nil || !l.alive:
+		case l.tenure != nil:
 			l.accept()
+		case l.r.core.Halted() != nil:
+			g.skip(l)
 		}
 	}
 	w.after(w.between(state.Second, 3*state.Second), w.attend)
+}
+
+// halt has a new leader write what nobody can apply yet.
+func (g *group) halt() {
+	if g.breach != 0 || !g.w.halting {
+		return
+	}
+	g.elect()
+	l := g.leader
+	if l == nil || !l.alive {
+		return
+	}
+	g.w.count("halt")
+	g.append(record{by: l, bytes: g.w.encode(&core.Entry{Level: core.Level + 1})})
+	g.breach = uint64(len(g.log))
+	g.w.tracef("g%d is to halt at %d", g.id, g.breach)
+}
+
+// skip steps over the message that halts the group.
+func (g *group) skip(l *leadership) {
+	h := l.r.core.Halted()
+	k := &core.Control{Kind: core.ControlSkip, Index: h.Index, Message: h.Message}
+	g.append(record{by: l, bytes: g.w.encode(&core.Entry{Level: core.Level, Items: []core.Item{{Control: k}}})})
+}
+
+func (w *world) encode(e *core.Entry) []byte {
+	bytes, err := w.codec.Append(nil, core.Level, e)
+	if err != nil {
+		w.failf("encode entry: %w", err)
+	}
+	return bytes
 }
 
 // accept commands that what is gone from the partitions that wait for it is given

@@ -48,6 +48,7 @@ type world struct {
 	places   []core.Placement  // of all shards, as the newest of all groups
 	before   []int             // the group that a shard has left, -1 if none
 	moving   bool              // shards move
+	halting  bool              // groups are halted; then no gap is made
 	asked    map[string]func(code string)
 
 	produced bool       // the workload has brought all
@@ -112,6 +113,7 @@ func newWorld(cfg Config, workload Workload) *world {
 		report:  &Report{Seed: cfg.Seed, Groups: cfg.Groups, Clock: cfg.Clock, Counts: map[string]int64{}}}
 	w.tables = core.Tables(w.plan)
 	w.moving = cfg.Groups > 1 && cfg.Clock == core.ClockWall && w.rng.IntN(4) > 0
+	w.halting = cfg.Clock == core.ClockWall && w.rng.IntN(3) == 0
 	for s := range cfg.Shards {
 		w.places = append(w.places, core.Placement{Shard: state.Shard(s), Group: s % cfg.Groups})
 		w.before = append(w.before, -1)
