@@ -91,6 +91,11 @@ func (k *kafka) drop(p *partition, start int64) {
 
 // check judges a cluster at rest.
 func (w *world) check(checkers []Checker) {
+	for _, p := range w.kafka.inputs {
+		if next, _ := w.kafka.next(p); p.gone { // what was not read went with its topic
+			w.lose(p, next, p.end)
+		}
+	}
 	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records, GroupOf: w.groupOf, Counts: w.report.Counts, Lost: w.given}
 	for _, g := range w.groups {
 		for _, r := range g.replicas {
@@ -194,16 +199,10 @@ func (w *world) checkAccounts(f *Final) {
 	lost := map[string]int64{}
 	for _, p := range w.kafka.inputs {
 		name := p.partition.String()
-		next, _ := w.kafka.next(p)
 		for i := range p.records {
-			events := w.decode(p, i)
-			there[name] += int64(len(events))
-			if p.gone && p.records[i].Offset >= next { // went with its topic
-				lost[name] += int64(len(events))
-				f.Lost = append(f.Lost, events...)
-			}
+			there[name] += int64(len(w.decode(p, i)))
 		}
-		lost[name] += w.lost[name]
+		lost[name] = w.lost[name]
 		if read[name] != counted[name] {
 			w.failf("V11: %s: %d events read, %d accounted for", name, read[name], counted[name])
 		}

@@ -58,7 +58,7 @@ func (l *leadership) begin() {
 	g, c := l.r.g, l.r.core
 	l.tenure = leader.New(leader.Config{
 		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: l.w.kafka.gap, Slots: slots, Incarnation: 1, Shards: l.w.cfg.Shards,
-		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20},
+		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20 / l.w.cfg.Groups},
 	}, leader.Read(c))
 	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
 	for _, mv := range c.Moves() {

@@ -169,8 +169,9 @@ func (r *replica) applyNext() {
 		return
 	}
 	before, halted := r.core.LogTime(), r.core.Halted() != nil
-	g.note(r, e)
+	gaps := g.note(r, e)
 	out := r.core.Apply(uint64(r.applied), e)
+	g.settle(r.core, gaps)
 	if out.Halt != nil && out.Halt.Index != g.breach {
 		w.failf("g%d r%d: halted at entry %d message %d: %s", g.id, r.id, out.Halt.Index, out.Halt.Message, out.Halt.Code)
 		return

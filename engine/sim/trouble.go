@@ -12,7 +12,7 @@ import (
 // changes lets the input topics be changed until healing. Under the replay clock
 // what they contain is all there is.
 func (w *world) changes() {
-	if w.cfg.Clock == core.ClockReplay {
+	if w.cfg.Clock == core.ClockReplay || w.cfg.Calm {
 		return
 	}
 	w.after(w.between(50*state.Millisecond, 500*state.Millisecond), func() {
@@ -105,18 +105,28 @@ func (w *world) encode(e *core.Entry) []byte {
 }
 
 // accept commands that what is gone from the partitions that wait for it is given
-// up. The same command may come twice, and to a leader that can't carry it out.
+// up. The same command may come again later, when it is of no use any more.
 func (l *leadership) accept() {
 	for _, s := range l.tenure.Intake.Sources() {
 		if !strings.HasPrefix(s.State(l.now()), "stopped: "+leader.GapRetention) {
 			continue
 		}
 		p := l.w.kafka.input(s.Partition())
-		for range 1 + l.w.rng.IntN(2) {
-			l.w.commands++
-			l.tenure.Proposer.Control(&core.Control{ID: fmt.Sprintf("gap-%d", l.w.commands), Kind: core.ControlGap,
-				Partition: &p.partition, From: s.Next(), To: p.start, Reason: leader.GapRetention})
+		l.w.commands++
+		k := core.Control{ID: fmt.Sprintf("gap-%d", l.w.commands), Kind: core.ControlGap, Partition: &p.partition, From: s.Next(),
+			To: p.start, Reason: leader.GapRetention}
+		l.command(k)
+		if g := l.r.g; l.w.rng.IntN(2) == 0 {
+			l.w.after(l.w.between(0, 2*state.Second), func() {
+				if now := g.leader; now != nil && now.alive && now.tenure != nil {
+					now.command(k)
+				}
+			})
 		}
 	}
+}
+
+func (l *leadership) command(k core.Control) {
+	l.tenure.Proposer.Control(&k)
 	l.drive()
 }
