@@ -119,7 +119,7 @@ func (f *simFlags) run(cmd *cobra.Command, out format) error {
 			bar.set(bar.done + 1)
 		}
 		results = append(results, simResult{Groups: groups, Seeds: f.seeds, Entries: total.Entries, Events: total.Events, Records: total.Records,
-			Virtual: float64(total.Virtual) / 1e6, Counts: total.Counts, Missing: append([]string{}, total.Missing(groups, simload.Rare()...)...)})
+			Virtual: float64(total.Virtual) / 1e6, Counts: total.Counts, Missing: append([]string{}, total.Missing(groups, simload.Rare(core.Clock(f.clock))...)...)})
 	}
 	bar.finish()
 	if err := out.showValue(cmd.OutOrStdout(), results, func(w io.Writer) error { return simTables(w, results) }); err != nil {
@@ -130,7 +130,7 @@ func (f *simFlags) run(cmd *cobra.Command, out format) error {
 
 // fewSeeds is up to how many seeds it is no finding that a rare path was never
 // taken.
-const fewSeeds = 100
+const fewSeeds = 500
 
 // enough finds fault kinds that were never tried: then the seeds prove little.
 func enough(results []simResult) error {

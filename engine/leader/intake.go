@@ -6,6 +6,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/state"
 )
 
@@ -117,7 +118,7 @@ func (in *Intake) Sources() []*Source { return in.sources }
 // any more are dropped.
 func (in *Intake) Fetched(b *Batch, now state.Time) {
 	for _, s := range in.sources {
-		if s.id == b.Partition {
+		if s.id == b.Partition || planted.Is("leader: topic made anew read for the old one") && s.id.Topic == b.Partition.Topic && s.id.Partition == b.Partition.Partition {
 			s.fetched(b, now)
 			return
 		}

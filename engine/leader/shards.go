@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"anabranch.dev/engine/core"
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/state"
 )
 
@@ -29,7 +30,7 @@ func (t *Tenure) shards(changes []core.ShardChange) {
 
 // removeShard stops reading the partitions of a shard.
 func (in *Intake) removeShard(s state.Shard) {
-	for i := len(in.sources) - 1; i >= 0; i-- {
+	for i := len(in.sources) - 1; i >= 0 && !planted.Is("leader: sources of a frozen shard go on"); i-- {
 		if p := in.sources[i].partition; core.PartitionShard(p, in.shards) == s {
 			in.Remove(p)
 		}

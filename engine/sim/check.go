@@ -33,14 +33,30 @@ func (g *group) unfinished() string {
 			return fmt.Sprintf("replica %d has applied %d of %d", r.id, r.applied, len(g.log))
 		}
 	}
+	for _, p := range l.list() {
+		if l.tenure.Intake.Source(p.partition) == nil {
+			return fmt.Sprintf("%s is not read", p.partition.String())
+		}
+	}
 	for _, s := range l.tenure.Intake.Sources() {
 		p := g.w.kafka.input(s.Partition())
+		if p.gone {
+			continue
+		}
 		if next, _ := l.r.core.Next(s.Partition()); next != p.end {
 			return fmt.Sprintf("%s is applied to %d of %d: %s", p.partition.String(), next, p.end, s.State(l.now()))
 		}
 	}
+	for _, mv := range l.r.core.Moves() {
+		return fmt.Sprintf("shard %d is %s", mv.Shard, mv.Phase)
+	}
 	if n, _ := l.r.core.OutboxDepth(); n > 0 || l.tenure.Delivery.Depth() > 0 {
 		return fmt.Sprintf("%d records to deliver: %s %s", n, l.tenure.Delivery.State(), l.tenure.Delivery.Why())
+	}
+	for _, t := range g.w.kafka.topics {
+		if t.remade && !g.w.kafka.skips(t) {
+			return fmt.Sprintf("topic %s, made anew, is not accepted", t.alias)
+		}
 	}
 	if n := l.tenure.Lanes.Depth(); n > 0 {
 		return fmt.Sprintf("%d lane messages to send", n)
@@ -55,15 +71,16 @@ func (g *group) unfinished() string {
 }
 
 // next is how far a partition is applied on the replica that is farthest.
-func (k *kafka) next(p *partition) (next int64) {
-	g := k.w.groups[k.w.groupOf(core.PartitionShard(p.partition, k.w.cfg.Shards))]
-	for _, r := range g.replicas {
-		if r.up {
-			n, _ := r.core.Next(p.partition)
-			next = max(next, n)
+func (k *kafka) next(p *partition) (next int64, open bool) {
+	for _, g := range k.w.groups {
+		for _, r := range g.replicas {
+			if r.up {
+				n, known := r.core.Next(p.partition)
+				next, open = max(next, n), open || known
+			}
 		}
 	}
-	return next
+	return next, open
 }
 
 // drop deletes the records of an input partition below an offset.
@@ -74,7 +91,12 @@ func (k *kafka) drop(p *partition, start int64) {
 
 // check judges a cluster at rest.
 func (w *world) check(checkers []Checker) {
-	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records, GroupOf: w.groupOf, Counts: w.report.Counts}
+	for _, p := range w.kafka.inputs {
+		if next, _ := w.kafka.next(p); p.gone { // what was not read went with its topic
+			w.lose(p, next, p.end)
+		}
+	}
+	f := &Final{Config: w.cfg, Plan: w.plan, Records: w.kafka.records, GroupOf: w.groupOf, Counts: w.report.Counts, Lost: w.given}
 	for _, g := range w.groups {
 		for _, r := range g.replicas {
 			if err := r.store.Verify(); err != nil {
@@ -84,7 +106,7 @@ func (w *world) check(checkers []Checker) {
 		r := g.leader.r
 		f.Groups = append(f.Groups, FinalGroup{Core: r.core, View: r.store.View()})
 		w.checkOutput(g)
-		f.Lost = append(f.Lost, w.checkModels(g)...)
+		w.checkModels(g)
 	}
 	w.checkAccounts(f)
 	w.checkNumbers()
@@ -107,8 +129,8 @@ func (w *world) check(checkers []Checker) {
 // of emission (V5).
 func (w *world) checkOutput(g *group) {
 	var seen []*operators.Record
-	for _, rec := range w.kafka.records {
-		if w.groupOf(state.Shard(rec.Shard)) == g.id {
+	for i, rec := range w.kafka.records {
+		if w.kafka.by[i] == g.id {
 			seen = append(seen, rec)
 		}
 	}
@@ -168,6 +190,11 @@ func (w *world) checkAccounts(f *Final) {
 			w.report.Counts["duplicate event"] += duplicates
 			w.report.Counts["dead letter"] += dead
 		})
+	}
+	for _, rec := range f.Records {
+		if d, ok := rec.Payload.Value.(*operators.DeadLetter); ok {
+			w.count("dead letter: " + d.Code)
+		}
 	}
 	lost := map[string]int64{}
 	for _, p := range w.kafka.inputs {

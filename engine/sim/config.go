@@ -24,6 +24,8 @@ type Config struct {
 	// Content seeds the workload; 0: as Seed. With the same content, other
 	// seeds let other things go wrong around the same input.
 	Content uint64
+	// Calm leaves the input topics as they are: nothing is lost.
+	Calm bool
 	// Again is the command that runs this seed again, for messages.
 	Again string
 	// Trace receives one line per step, if set. Its hash is in the report

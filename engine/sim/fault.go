@@ -1,31 +1,52 @@
 package sim
 
 import (
-	"anabranch.dev/engine/core"
+	"slices"
+
 	"anabranch.dev/state"
 )
 
-// wallOnly can't happen under the replay clock: it has no commands, loses nothing
-// to retention and has one entry in flight.
-var wallOnly = []string{"command answered", "command retried", "offset out of range", "gap accepted", "range refused"}
+// wallOnly can't happen under the replay clock: it has no commands, its topics
+// don't change and it has one entry in flight.
+var wallOnly = []string{
+	"command answered", "command retried", "offset out of range", "range refused", "entry for timers alone",
+	"retention below the position", "retention passes the position", "gap skipped", "gap accepted by command", "gap refused",
+	"partition added", "topic made anew", "topic made anew accepted by command", "topic made anew is read",
+	"halt", "halt skipped",
+}
+
+// everywhere lists the faults and rare paths of any number of groups.
+var everywhere = []string{
+	"crash", "leader crashed", "no replica of a group left", "restart from snapshot", "restart from nothing",
+	"snapshot installed from another replica", "replica quarantined", "log replayed over a newer store", "leader changed",
+	"deposed leader goes on", "replica stalled", "broker away", "snapshot", "halt", "halt skipped",
+	"proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit", "back-pressure",
+	"entry for timers alone", "range refused", "partition assigned anew", "partition paused", "fetch lost", "offset out of range",
+	"control record", "hole in an input", "retention below the position", "retention passes the position", "gap skipped",
+	"gap accepted by command", "gap refused", "partition added", "topic made anew", "topic made anew accepted by command",
+	"topic made anew is read", "duplicate event", "dead letter", "command answered", "command retried",
+	"sink opened", "sink fenced", "sink could not be opened", "transaction failed", "outcome unknown: committed",
+	"outcome unknown: late or never", "deposed leader delivers before it is fenced",
+}
+
+// acrossGroups lists those that need several groups.
+var acrossGroups = []string{
+	"lane message lost", "lane message delayed", "lane message doubled", "lane acknowledgement lost", "lane acknowledgement delayed",
+	"lane acknowledgement doubled", "message to a deposed leader", "lane message sent again", "lane number applied before",
+	"lane number too high", "lane message for a shard that is not here", "lane message to the old owner",
+	"move begun", "move done", "move called off", "move resumed: frozen", "move resumed: coming", "move resumed: leaving",
+	"leader crashed in a move: frozen", "leader crashed in a move: coming", "leader crashed in a move: leaving",
+	"import lost", "import delayed", "import doubled", "import not yet taken", "import of a piece that was taken",
+	"import without an answer", "import refused", "command refused while its shard moves",
+}
 
 // rare lists the faults and rare paths that must have happened over a set of
 // seeds.
 func rare(groups int) []string {
-	names := []string{
-		"crash", "leader crashed", "restart from snapshot", "restart from nothing",
-		"log replayed over a newer store", "leader changed", "deposed leader goes on",
-		"replica stalled", "broker away", "snapshot", "proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit",
-		"range refused", "partition assigned anew", "partition paused", "fetch lost", "offset out of range", "back-pressure",
-		"control record", "hole in an input", "gap accepted", "duplicate event", "dead letter", "command answered", "command retried",
-		"sink opened", "sink fenced", "sink could not be opened", "transaction failed", "outcome unknown: committed",
-		"outcome unknown: late or never", "deposed leader delivers before it is fenced",
+	if groups == 1 {
+		return slices.Clone(everywhere)
 	}
-	if groups > 1 {
-		names = append(names, "lane message lost", "lane message delayed", "lane message doubled", "lane acknowledgement lost",
-			"lane acknowledgement delayed", "lane acknowledgement doubled", "message to a deposed leader")
-	}
-	return names
+	return slices.Concat(everywhere, acrossGroups)
 }
 
 // faults lets things go wrong until healing.
@@ -45,7 +66,7 @@ func (w *world) faults() {
 func (w *world) fault() {
 	g := w.groups[w.rng.IntN(len(w.groups))]
 	r := g.replicas[w.rng.IntN(len(g.replicas))]
-	switch n := w.rng.IntN(20); {
+	switch n := w.rng.IntN(18); {
 	case n < 6:
 		if r.up {
 			r.crash()
@@ -54,28 +75,18 @@ func (w *world) fault() {
 		if l := g.leader; l != nil && l.alive {
 			l.r.crash()
 		}
+	case n < 9:
+		r.quarantine()
+	case n < 10:
+		g.halt()
 	case n < 14:
 		g.elect()
 	case n < 15:
 		w.count("broker away")
 		w.kafka.away = w.now + w.between(0, 2*state.Second)
-	case n < 18:
+	default:
 		w.count("replica stalled")
 		r.stalled = w.now + w.between(0, state.Second)
-	default:
-		w.retention()
-	}
-}
-
-// retention deletes the head of an input partition, rarely more than was read.
-func (w *world) retention() {
-	p := w.kafka.inputs[w.rng.IntN(len(w.kafka.inputs))]
-	if w.kafka.first(p.partition.Topic) || w.cfg.Clock == core.ClockReplay || w.rng.IntN(3) > 0 {
-		return
-	}
-	next := w.kafka.next(p)
-	if next+4 < p.stable {
-		w.kafka.drop(p, next+1+w.rng.Int64N(3))
 	}
 }
 

@@ -18,7 +18,9 @@ type group struct {
 	emitted  []string // ids of the records that the log emits
 	facts    []fact   // what the first replica to apply an entry found
 	replicas []*replica
-	shards   []state.Shard
+	breach   uint64               // index of the entry that halts the group, 0 if none has
+	through  map[[2]uint64]uint64 // how far lanes from other groups are applied
+	moved    bool                 // a shard has left or come, or was about to
 }
 
 // record is one record of the log. Without bytes it begins a term.
@@ -35,13 +37,7 @@ type fact struct {
 }
 
 func newGroup(w *world, id int) *group {
-	g := &group{w: w, id: id}
-	for s := range w.cfg.Shards {
-		if w.groupOf(state.Shard(s)) == id {
-			g.shards = append(g.shards, state.Shard(s))
-		}
-	}
-	g.shards = append(g.shards, core.GroupShard(w.cfg.Shards, id))
+	g := &group{w: w, id: id, through: map[[2]uint64]uint64{}}
 	for i := range w.cfg.Replicas {
 		r := &replica{g: g, id: i}
 		g.replicas = append(g.replicas, r)
@@ -53,7 +49,7 @@ func newGroup(w *world, id int) *group {
 // coreConfig is a core's configuration in this world.
 func (w *world) coreConfig(group int) core.Config {
 	return core.Config{Plan: w.plan, Codec: w.codec, Shards: w.cfg.Shards, Group: group, Groups: w.cfg.Groups,
-		GroupOf: w.groupOf, Incarnation: 1, Clock: w.cfg.Clock}
+		GroupOf: w.home, Incarnation: 1, Clock: w.cfg.Clock}
 }
 
 // elect makes a random living replica the leader of a new term. The old leader
@@ -100,6 +96,7 @@ func (g *group) fact(index int, f fact, out *core.Output) {
 	if index > len(g.facts) {
 		g.facts = append(g.facts, f)
 		if out != nil {
+			g.placed(out.Moved)
 			for _, rec := range out.Records {
 				g.emitted = append(g.emitted, rec.ID)
 			}

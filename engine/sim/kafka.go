@@ -1,8 +1,6 @@
 package sim
 
 import (
-	"fmt"
-
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/leader"
@@ -15,11 +13,14 @@ import (
 // transactions.
 type kafka struct {
 	w        *world
-	inputs   []*partition
-	promised int // inputs that the workload brings later
-	firsts   map[string]bool
+	topics   []*topic
+	inputs   []*partition // of all topics that there ever were
+	ids      int          // topic ids given
+	gap      leader.GapPolicy
+	promised int       // inputs that the workload brings later
 	outputs  []*output // one per group
 	records  []*operators.Record
+	by       []int      // the group that wrote each
 	away     state.Time // no output is taken until then
 }
 
@@ -31,21 +32,22 @@ type partition struct {
 	start     int64                  // records below are gone
 	end       int64                  // next offset
 	stable    int64                  // what read_committed may see
+	gone      bool                   // with its topic
+	again     bool                   // of a topic that was made anew
 }
 
 func newKafka(w *world) *kafka {
-	k := &kafka{w: w, firsts: map[string]bool{}}
-	for _, t := range w.plan.Topics {
-		k.firsts[t.Alias] = t.Input && t.First
+	k := &kafka{w: w, gap: leader.GapSkip}
+	if w.cfg.Clock == core.ClockWall && w.rng.IntN(2) == 0 {
+		k.gap = leader.GapStop
 	}
-	for n, t := range w.workload.Topics() {
-		id := fmt.Sprintf("%032x", n+1)
-		for i := range t.Partitions {
-			k.inputs = append(k.inputs, &partition{
-				partition: core.Partition{Topic: t.Alias, TopicID: id, Partition: int64(i)},
-				id:        connectors.PartitionID{Topic: "topic." + t.Alias, TopicID: id, Partition: int32(i)},
-			})
+	for _, in := range w.workload.Topics() {
+		t := &topic{alias: in.Alias, declared: in.Partitions}
+		for _, declared := range w.plan.Topics {
+			t.first = t.first || declared.Alias == in.Alias && declared.Input && declared.First
 		}
+		k.topics = append(k.topics, t)
+		k.create(t, in.Partitions)
 	}
 	for g := range w.cfg.Groups {
 		k.outputs = append(k.outputs, &output{group: g, epochs: make([]int, slots)})
@@ -53,7 +55,10 @@ func newKafka(w *world) *kafka {
 	return k
 }
 
-func (k *kafka) first(alias string) bool { return k.firsts[alias] }
+func (k *kafka) first(alias string) bool {
+	t := k.topic(alias)
+	return t != nil && t.first
+}
 
 func (k *kafka) input(p core.Partition) *partition {
 	for _, in := range k.inputs {
@@ -67,30 +72,32 @@ func (k *kafka) input(p core.Partition) *partition {
 // produce appends a record, now and then between transaction markers or behind
 // a hole that compaction or an aborted transaction left.
 func (k *kafka) produce(in Input) {
-	for _, p := range k.inputs {
-		if p.partition.Topic != in.Topic || p.partition.Partition != int64(in.Partition) {
-			continue
-		}
-		if k.w.content.IntN(10) == 0 {
-			p.end += 1 + k.w.content.Int64N(3)
-			k.w.count("hole in an input")
-		}
-		value, err := k.w.codec.Append(nil, core.Level, &core.Range{Time: in.Mark, Events: in.Events})
-		if err != nil {
-			k.w.failf("encode input: %w", err)
-		}
-		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: value})
-		p.end++
-		if k.w.content.IntN(6) == 0 {
-			p.records = append(p.records, connectors.RawRecord{Offset: p.end, Control: true})
-			p.end++
-			k.w.count("control record")
-		}
-		end := p.end
-		k.w.after(k.w.between(10, 5*state.Millisecond), func() { k.commit(p, end) })
+	t := k.topic(in.Topic)
+	if t == nil || in.Partition >= t.declared {
+		k.w.failf("workload: no partition %d of topic %q", in.Partition, in.Topic)
 		return
 	}
-	k.w.failf("workload: no partition %d of topic %q", in.Partition, in.Topic)
+	p := t.partitions[in.Partition]
+	if added := len(t.partitions) - t.declared; added > 0 && k.w.rng.IntN(3) == 0 {
+		p = t.partitions[t.declared+k.w.rng.IntN(added)]
+	}
+	if k.w.content.IntN(10) == 0 {
+		p.end += 1 + k.w.content.Int64N(3)
+		k.w.count("hole in an input")
+	}
+	value, err := k.w.codec.Append(nil, core.Level, &core.Range{Time: in.Mark, Events: in.Events})
+	if err != nil {
+		k.w.failf("encode input: %w", err)
+	}
+	p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: value})
+	p.end++
+	if k.w.content.IntN(6) == 0 {
+		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Control: true})
+		p.end++
+		k.w.count("control record")
+	}
+	end := p.end
+	k.w.after(k.w.between(10, 5*state.Millisecond), func() { k.commit(p, end) })
 }
 
 // decoder reads records as produce writes them: an input is in the log's own
@@ -147,7 +154,6 @@ func (l *leadership) act(a leader.Action) {
 			}
 		}
 		l.readers[a.Partition] = rd
-		l.order = append(l.order, rd)
 	}
 	switch a.Kind {
 	case leader.Assign:
@@ -191,6 +197,8 @@ func (rd *reader) fetch() {
 		w.count("fetch lost")
 		rd.poll(w.between(state.Millisecond, 50*state.Millisecond))
 		return
+	case p.gone:
+		f.Err = connectors.ErrTopicChanged
 	case rd.position < p.start:
 		f.Err, f.Start = connectors.ErrOutOfRange, p.start
 		w.count("offset out of range")
@@ -198,7 +206,10 @@ func (rd *reader) fetch() {
 		rd.read(&f)
 	}
 	again := state.Second
-	if f.Position < p.stable {
+	switch {
+	case f.Err != nil:
+		again = w.between(100*state.Millisecond, state.Second)
+	case f.Position < p.stable:
 		again = w.between(20, 2*state.Millisecond)
 	}
 	alias := p.partition.Topic

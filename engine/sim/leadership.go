@@ -15,17 +15,20 @@ type leadership struct {
 	alive  bool // false once the replica knows that it is over, or is dead
 	tenure *leader.Tenure
 
-	readers map[connectors.PartitionID]*reader
-	order   []*reader // readers, in the order in which they were assigned first
-	opening map[core.Partition]bool
-	sink    producer
-	wakes   state.Time // when the next wake-up is due
-	commits state.Time // when the last proposal gets to the log: they stay in order
+	readers   map[connectors.PartitionID]*reader
+	inputs    []*partition // what the group reads
+	added     bool         // all of them are being read
+	opening   map[core.Partition]bool
+	sink      producer
+	handovers map[state.Shard]*handover
+	sent      map[[2]uint64]uint64 // highest number sent on each lane
+	wakes     state.Time           // when the next wake-up is due
+	commits   state.Time           // when the last proposal gets to the log: they stay in order
 }
 
 func newLeadership(r *replica, term uint64) *leadership {
 	return &leadership{w: r.g.w, r: r, term: term, alive: true,
-		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}}
+		readers: map[connectors.PartitionID]*reader{}, opening: map[core.Partition]bool{}, handovers: map[state.Shard]*handover{}, sent: map[[2]uint64]uint64{}}
 }
 
 // stop ends the leadership; what is still on its way finds nobody.
@@ -40,46 +43,49 @@ func (l *leadership) stop() {
 func (l *leadership) now() state.Time { return l.w.now + l.r.skew }
 
 // ready reports whether all partitions of the group are being read.
-func (l *leadership) ready() bool { return l.alive && l.tenure != nil && len(l.opening) == 0 }
+func (l *leadership) ready() bool { return l.alive && l.tenure != nil && l.added }
+
+// serve starts the tenure, unless the group is halted: then whoever leads waits
+// for a skip.
+func (l *leadership) serve() {
+	if l.r.core.Halted() == nil {
+		l.begin()
+	}
+}
 
 // begin starts the tenure: the first record of the term has been applied.
 func (l *leadership) begin() {
 	g, c := l.r.g, l.r.core
 	l.tenure = leader.New(leader.Config{
-		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: leader.GapSkip, Slots: slots, Incarnation: 1, Shards: l.w.cfg.Shards,
-		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20},
+		Clock: l.w.cfg.Clock, Codec: l.w.codec, First: l.w.kafka.first, Gap: l.w.kafka.gap, Slots: slots, Incarnation: 1, Shards: l.w.cfg.Shards,
+		Limits: leader.Limits{BufferBytes: 4 << 10, EntryBytes: 600, BatchRecords: 20, OutboxRecords: 20 / l.w.cfg.Groups},
 	}, leader.Read(c))
 	l.w.tracef("g%d r%d begins tenure %d at %d", g.id, l.r.id, l.term, l.r.applied)
-	for _, p := range l.w.kafka.inputs {
-		if l.w.groupOf(core.PartitionShard(p.partition, l.w.cfg.Shards)) != g.id {
-			continue
-		}
-		if next, open := c.Next(p.partition); open {
-			l.tenure.Intake.Add(p.partition, p.id, next, false)
-			continue
-		}
-		l.opening[p.partition] = true
-		l.tenure.Proposer.Control(&core.Control{Kind: core.ControlOpen, Partition: &p.partition, From: 0})
+	for _, mv := range c.Moves() {
+		l.w.count("move resumed: " + mv.Phase)
 	}
-	l.drive()
+	l.handOver()
+	l.describe()
 }
 
 // applied takes an entry that the replica has applied.
-func (l *leadership) applied(own bool, e *core.Entry, out *core.Output) {
+func (l *leadership) applied(own bool, out *core.Output) {
 	a := leader.Applied{Output: out, Own: own, NextTimer: l.r.core.NextTimer()}
 	a.OutboxRecords, a.OutboxBytes = l.r.core.OutboxDepth()
 	if len(out.Wants) > 0 {
 		l.w.count("range refused")
 	}
 	l.tenure.Applied(a)
-	for i := range e.Items {
-		k := e.Items[i].Control
-		if k == nil || k.Kind != core.ControlOpen || !l.opening[*k.Partition] {
-			continue
+	if !l.added {
+		l.addInputs()
+	}
+	if l.w.answers(out.Replies) || len(out.Moved) > 0 {
+		l.handOver()
+	}
+	for i := range out.Moved {
+		if ch := out.Moved[i].Change; ch == core.ShardCame || ch == core.ShardThawed {
+			l.w.after(l.w.between(0, 50*state.Millisecond), l.look)
 		}
-		delete(l.opening, *k.Partition)
-		next, _ := l.r.core.Next(*k.Partition)
-		l.tenure.Intake.Add(*k.Partition, l.w.kafka.input(*k.Partition).id, next, true)
 	}
 	if own {
 		for _, ack := range out.LaneAcks {
@@ -111,6 +117,7 @@ func (l *leadership) drive() {
 		l.w.failf("g%d: delivery stopped: %s", l.r.g.id, l.tenure.Delivery.Why())
 	}
 	for _, lane := range l.tenure.Lanes.Next(l.now()) {
+		l.laneSent(lane)
 		l.w.sendLane(lane)
 	}
 	if l.tenure.Proposer.Pressed() {
@@ -140,10 +147,9 @@ func (l *leadership) wakeLater() {
 
 // propose takes an entry to the log, which knows only the newest term.
 func (l *leadership) propose(e *core.Entry) {
-	bytes, err := l.w.codec.Append(nil, core.Level, e)
-	if err != nil {
-		l.w.failf("encode entry: %w", err)
-		return
+	bytes := l.w.encode(e)
+	if len(e.Items) == 0 {
+		l.w.count("entry for timers alone")
 	}
 	delay := l.w.between(50, state.Millisecond)
 	if l.w.chance(20) {

@@ -52,7 +52,12 @@ func (w *world) sendLane(lane *core.Lane) {
 		return
 	}
 	w.arrivals("lane message", func() {
-		l := w.recipient(w.groupOf(state.Shard(lane.To)))
+		to := w.groupOf(state.Shard(lane.To))
+		if int(lane.To) < w.cfg.Shards && w.before[lane.To] >= 0 && w.chance(10) {
+			w.count("lane message to the old owner")
+			to = w.before[lane.To]
+		}
+		l := w.recipient(to)
 		if l == nil {
 			return
 		}
@@ -64,6 +69,40 @@ func (w *world) sendLane(lane *core.Lane) {
 		l.tenure.Proposer.Lane(got)
 		l.drive()
 	})
+}
+
+// laneSent counts what goes out more than once.
+func (l *leadership) laneSent(lane *core.Lane) {
+	pair := [2]uint64{lane.From, lane.To}
+	if lane.First <= l.sent[pair] {
+		l.w.count("lane message sent again")
+	}
+	l.sent[pair] = max(l.sent[pair], lane.First+uint64(len(lane.Messages))-1)
+}
+
+// laneNumbers counts what an entry's lane messages met with, when the first
+// replica applies it.
+func (g *group) laneNumbers(e *core.Entry, out *core.Output) {
+	acks := out.LaneAcks
+	for i := range e.Items {
+		lane := e.Items[i].Lane
+		switch {
+		case lane == nil || out.Halt != nil:
+			continue
+		case len(acks) == 0 || acks[0].From != lane.From || acks[0].To != lane.To:
+			g.w.count("lane message for a shard that is not here")
+			continue
+		}
+		pair, through := [2]uint64{lane.From, lane.To}, acks[0].Through
+		acks = acks[1:]
+		if lane.First <= g.through[pair] {
+			g.w.count("lane number applied before")
+		}
+		if lane.First+uint64(len(lane.Messages))-1 > through {
+			g.w.count("lane number too high")
+		}
+		g.through[pair] = through
+	}
 }
 
 // sendLaneAck tells the sender of lane messages how far they are applied.
@@ -144,6 +183,10 @@ func (c *clients) replies(replies []core.Reply) {
 		for n, q := range c.waiting {
 			if q.in.Command.Source != r.Source || q.in.Command.ID != r.ID {
 				continue
+			}
+			if r.Code == core.CodeOtherGroup || r.Code == core.CodeShardMoving {
+				c.w.count("command refused while its shard moves")
+				break // it is tried again
 			}
 			if r.Outcome == core.OutcomeAnswer || q.outcome == "" {
 				q.outcome = r.Outcome

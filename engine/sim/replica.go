@@ -67,11 +67,17 @@ func (r *replica) crash() {
 		r.lead.stop()
 		if r.g.leader == r.lead {
 			w.count("leader crashed")
+			for _, mv := range r.core.Moves() {
+				w.count("leader crashed in a move: " + mv.Phase)
+			}
 			w.after(w.between(200*state.Millisecond, state.Second), r.g.elect)
 		}
 	}
 	r.up, r.core, r.store, r.lead = false, nil, nil, nil
 	r.life++
+	if r.g.known() == nil {
+		w.count("no replica of a group left")
+	}
 	w.after(w.between(50*state.Millisecond, 3*state.Second), r.restart)
 }
 
@@ -82,14 +88,39 @@ func (r *replica) restart() {
 	}
 	w := r.g.w
 	from := snapshot{}
-	if n := w.rng.IntN(len(r.snapshots) + 1); n < len(r.snapshots) {
+	n, other := w.rng.IntN(len(r.snapshots)+2), r.installable()
+	switch {
+	case n < len(r.snapshots):
 		from = r.snapshots[n]
 		w.count("restart from snapshot")
-	} else {
+	case n == len(r.snapshots) && other.store != nil:
+		from = other
+		r.snapshots = []snapshot{other}
+		w.count("snapshot installed from another replica")
+	default:
 		w.count("restart from nothing")
 	}
 	w.tracef("g%d r%d restarts at %d", r.g.id, r.id, from.index)
 	r.start(from)
+}
+
+// installable is the newest snapshot of another replica.
+func (r *replica) installable() (newest snapshot) {
+	for _, other := range r.g.replicas {
+		if n := len(other.snapshots); other != r && n > 0 && other.snapshots[n-1].index > newest.index {
+			newest = other.snapshots[n-1]
+		}
+	}
+	return newest
+}
+
+// quarantine sets a replica's files aside: it begins again from those of others.
+func (r *replica) quarantine() {
+	r.g.w.count("replica quarantined")
+	r.snapshots = nil
+	if r.up {
+		r.crash()
+	}
 }
 
 // wake makes sure that the replica goes on applying.
@@ -124,7 +155,7 @@ func (r *replica) applyNext() {
 	if rec.bytes == nil {
 		g.fact(r.applied, fact{}, nil)
 		if rec.by == r.lead && rec.by.alive {
-			rec.by.begin()
+			rec.by.serve()
 		}
 		return
 	}
@@ -137,21 +168,35 @@ func (r *replica) applyNext() {
 		r.replayed(e)
 		return
 	}
-	before := r.core.LogTime()
+	before, halted := r.core.LogTime(), r.core.Halted() != nil
+	gaps := g.note(r, e)
 	out := r.core.Apply(uint64(r.applied), e)
-	if out.Halt != nil {
+	g.settle(r.core, gaps)
+	if out.Halt != nil && out.Halt.Index != g.breach {
 		w.failf("g%d r%d: halted at entry %d message %d: %s", g.id, r.id, out.Halt.Index, out.Halt.Message, out.Halt.Code)
 		return
 	}
+	first := r.applied > len(g.facts)
 	if out.Time < before {
 		w.failf("V7: g%d r%d: log time went back from %v to %v at %d", g.id, r.id, before, out.Time, r.applied)
 	}
 	g.fact(r.applied, fact{digest: r.digest(), output: outputHash(out), time: out.Time}, out)
-	if w.rng.IntN(30) == 0 {
+	if first {
+		g.laneNumbers(e, out)
+	}
+	if w.rng.IntN(30) == 0 && out.Halt == nil {
 		r.snapshot()
 	}
-	if l := r.lead; l != nil && l.alive && l.tenure != nil {
-		l.applied(rec.by == l, e, out)
+	switch l := r.lead; {
+	case l == nil || !l.alive:
+	case halted && out.Halt == nil:
+		w.count("halt skipped")
+		l.serve()
+	case out.Halt != nil && l.tenure != nil:
+		l.stop() // another leadership of the same replica or another one waits for the skip
+		w.after(w.between(0, state.Second), g.elect)
+	case l.tenure != nil:
+		l.applied(rec.by == l, out)
 	}
 }
 
@@ -166,8 +211,9 @@ func (r *replica) replayed(e *core.Entry) {
 
 // digest is over all shards of the group.
 func (r *replica) digest() (sum state.Digest) {
-	for _, s := range r.g.shards {
-		sum = sum.Add(r.store.Digest(s))
+	cfg := &r.g.w.cfg
+	for s := range cfg.Shards + cfg.Groups {
+		sum = sum.Add(r.store.Digest(state.Shard(s)))
 	}
 	return sum
 }

@@ -138,7 +138,7 @@ func (w *world) commitOutput(out *output, l *leadership, op leader.Op) {
 	out.end += 2 // the record and the transaction's marker
 	w.tracef("g%d transaction on slot %d: %d records", out.group, op.Slot, len(op.Records))
 	for _, rec := range op.Records {
-		w.kafka.records = append(w.kafka.records, rec)
+		w.kafka.records, w.kafka.by = append(w.kafka.records, rec), append(w.kafka.by, out.group)
 		w.report.Records++
 	}
 	records := op.Records

@@ -42,7 +42,14 @@ type world struct {
 	clients  clients
 	report   *Report
 	errs     []error
-	lost     map[string]int64 // events lost in gaps, by partition
+	lost     map[string]int64  // events lost in gaps, by partition
+	given    []operators.Event // up for lost
+	commands int               // given by a person, or of one group to another
+	places   []core.Placement  // of all shards, as the newest of all groups
+	before   []int             // the group that a shard has left, -1 if none
+	moving   bool              // shards move
+	halting  bool              // groups are halted; then no gap is made
+	asked    map[string]func(code string)
 
 	produced bool       // the workload has brought all
 	healed   state.Time // since when nothing goes wrong any more, 0 if not
@@ -100,11 +107,17 @@ func Run(cfg Config, workload Workload, checkers ...Checker) (*Report, error) {
 }
 
 func newWorld(cfg Config, workload Workload) *world {
-	w := &world{cfg: cfg, workload: workload, plan: workload.Plan(), now: epoch, codec: codec.New(), hash: xxhash.New(), lost: map[string]int64{},
+	w := &world{cfg: cfg, workload: workload, plan: workload.Plan(), now: epoch, codec: codec.New(), hash: xxhash.New(), lost: map[string]int64{}, asked: map[string]func(string){},
 		rng:     rand.New(rand.NewPCG(cfg.Seed, 1)),
 		content: rand.New(rand.NewPCG(cfg.Content, 2)),
 		report:  &Report{Seed: cfg.Seed, Groups: cfg.Groups, Clock: cfg.Clock, Counts: map[string]int64{}}}
 	w.tables = core.Tables(w.plan)
+	w.moving = cfg.Groups > 1 && cfg.Clock == core.ClockWall && w.rng.IntN(4) > 0
+	w.halting = cfg.Clock == core.ClockWall && w.rng.IntN(3) == 0
+	for s := range cfg.Shards {
+		w.places = append(w.places, core.Placement{Shard: state.Shard(s), Group: s % cfg.Groups})
+		w.before = append(w.before, -1)
+	}
 	w.kafka = newKafka(w)
 	w.clients.w = w
 	for id := range cfg.Groups {
@@ -120,7 +133,10 @@ func (w *world) start() {
 	}
 	w.after(state.Millisecond, w.produce)
 	w.after(100*state.Millisecond, w.supervise)
+	w.after(state.Second, w.attend)
 	w.faults()
+	w.changes()
+	w.moveShards()
 }
 
 // after lets something happen later.
@@ -190,13 +206,16 @@ func (w *world) delivered(rec *operators.Record) {
 	w.workload.Delivered(rec, w.content, w.now, w.bring)
 }
 
-// groupOf is the placement of shards, group shards included.
+// groupOf is where a shard is now, group shards included.
 func (w *world) groupOf(s state.Shard) int {
 	if int(s) >= w.cfg.Shards {
 		return int(s) - w.cfg.Shards
 	}
-	return int(s) % w.cfg.Groups
+	return w.places[s].Group
 }
+
+// home is where a shard is at first.
+func (w *world) home(s state.Shard) int { return int(s) % w.cfg.Groups }
 
 // supervise looks at the whole ten times a second: opens the gate of the first
 // topics, and finds out when all is done.

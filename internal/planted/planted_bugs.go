@@ -7,7 +7,7 @@ package planted
 
 import "os"
 
-// Bugs are the names of all bugs there are, and where.
+// Bugs are the names of the bugs in the engine, and where.
 var Bugs = []string{
 	"core: duplicate not recognised",
 	"core: position one short",
@@ -18,6 +18,10 @@ var Bugs = []string{
 	"core: lane number not checked",
 	"core: applied again after a restore",
 	"core: failed call keeps its rows",
+	"core: gap applied twice",
+	"core: topic made anew taken for the old one",
+	"core: frozen shard goes on",
+	"core: lane message taken for a shard that has left",
 	"leader: stale fetch accepted",
 	"leader: failed entry forgotten",
 	"leader: progress not read back",
@@ -25,6 +29,15 @@ var Bugs = []string{
 	"leader: unknown outcome sent again at once",
 	"leader: lane acknowledged too far",
 	"leader: merge does not wait for a missing head",
+	"leader: gap reaches too far",
+	"leader: topic made anew read for the old one",
+	"leader: sources of a frozen shard go on",
+}
+
+// RetailBugs are the names of those in the operators of the retail topology.
+var RetailBugs = []string{
+	"policy: shadow in force",
+	"allocation: rules of the version before",
 }
 
 var name = os.Getenv("ANABRANCH_PLANTED_BUG")

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
 )
@@ -83,6 +84,9 @@ func (o *Operator) publish(c operators.Context, e *event.PolicyPublished) error 
 	if e.Shadow {
 		o.shadows.Set(c, rowShadow, Shadow{Version: n.Version})
 		o.Policies.Publish(c, shadowRow(e.Name), p)
+		if planted.Is("policy: shadow in force") {
+			o.Policies.Publish(c, e.Name, p)
+		}
 	} else {
 		if n.InForce > 0 && n.InForce <= oldest {
 			o.history.Delete(c, versionRow(n.InForce))

@@ -35,6 +35,7 @@ const (
 	CodeInputs      = "inputs"      // events are not applied + duplicates + dead letters
 	CodeTotals      = "totals"      // totals differ from the documents
 	CodeUnmet       = "unmet"       // unmet demand differs from who asked
+	CodePolicy      = "policy"      // an order's next attempt went back to an earlier policy
 	CodeUnreadable  = "unreadable"  // a record's payload is not what its type says
 )
 

@@ -34,6 +34,7 @@ func (o *Output) Orders() int { return len(o.orders) }
 // orderOutput is what is known of one order.
 type orderOutput struct {
 	attempt int64
+	version int64           // of the policy that shaped it
 	asked   map[int64]int64 // units per line, as the first attempt names them
 	net     map[int64]int64 // allocated less released, per line
 	parts   map[outputPart]int64
@@ -92,7 +93,10 @@ func (o *Output) decided(e *event.AllocationDecided, failed bool) {
 	if e.Attempt != s.attempt+1 {
 		o.violations.addf(CodeAttempt, e.Order, "attempt %d after %d", e.Attempt, s.attempt)
 	}
-	s.attempt = e.Attempt
+	if e.Policy.Version < s.version {
+		o.violations.addf(CodePolicy, e.Order, "attempt %d is by version %d of the policy, the one before by %d", e.Attempt, e.Policy.Version, s.version)
+	}
+	s.attempt, s.version = e.Attempt, e.Policy.Version
 	if failed {
 		o.Failed++
 	} else {

@@ -41,6 +41,7 @@ func (l *Load) Check(f *sim.Final) (errs []error) {
 		f.Counts[rec.Type]++
 	}
 	report(out.Violations())
+	errs = append(errs, l.policies(f)...)
 	return append(errs, l.undecided(f)...)
 }
 
@@ -95,6 +96,13 @@ func (l *Load) cancelled(order string) bool {
 }
 
 // Rare lists what must have happened in a set of runs for them to prove much.
-func Rare() []string {
-	return []string{"allocation.decided", "allocation.failed", "allocation.released", "stock.level", "stock.alert"}
+func Rare(clock core.Clock) []string {
+	names := []string{"allocation.decided", "allocation.failed", "allocation.released", "stock.level", "stock.alert",
+		"dead letter: json_invalid", "dead letter: unknown_type", "dead letter: quantity_invalid", "dead letter: clock_behind",
+		"dead letter: not_withheld"}
+	if clock == core.ClockReplay { // there is no API, and nobody reacts to decisions
+		return names
+	}
+	return append(names, "policy change", "shadow compared", "shadow difference", "race", "dead letter: cancel_exceeds",
+		"dead letter: ship_exceeds", "dead letter: reject_exceeds", "dead letter: return_exceeds")
 }

@@ -17,7 +17,6 @@ import (
 	"anabranch.dev/engine/sim"
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
-	"anabranch.dev/operators/policy"
 	"anabranch.dev/state"
 	"anabranch.dev/topology"
 	"anabranch.dev/topology/retail"
@@ -263,20 +262,6 @@ func (l *Load) wish(r *rand.Rand, sku, place string, at state.Time, emit func(si
 		e.Customer = []event.Identifier{{Type: "loyalty", Value: fmt.Sprintf("c-%d", r.IntN(5))}}
 	}
 	l.send(emit, retail.TopicInteractions, "stock.asked", at, e, later(r))
-}
-
-// publish proposes a policy through the API.
-func (l *Load) publish(r *rand.Rand, at state.Time, emit func(sim.Input)) {
-	p := *policy.Default(policy.NameAllocation).Allocation
-	p.SplitPerParcel = state.Decimal(r.IntN(5)) * state.One
-	p.PartialOrders = r.IntN(2) == 0
-	p.SafetyStock = r.Int64N(2)
-	p.ConfidenceWeight = state.Decimal(r.IntN(3)) * state.One / 2
-	p.AcceptanceFloor = state.Decimal(r.IntN(2)) * state.One * 4 / 5
-	p.DepletionAlerts = []string{policy.DepletionOnline, policy.DepletionAll, policy.DepletionNone}[r.IntN(3)]
-	l.n++
-	e := l.event("policy.published", at, &event.PolicyPublished{Name: policy.NameAllocation, Author: "shop", Allocation: &p})
-	emit(sim.Input{Command: &e, Key: policy.NameAllocation, After: later(r)})
 }
 
 // disturb sends what refers to an order out of turn: too early, too late, or to

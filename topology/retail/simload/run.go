@@ -33,6 +33,7 @@ func Run(cfg sim.Config, things int) (*sim.Report, error) {
 	if err != nil {
 		return report, err
 	}
+	cfg.Calm = true
 	second, err := sim.Run(cfg, race, race.Check)
 	if err != nil {
 		return second, fmt.Errorf("race for the last units: %w", err)
