@@ -91,12 +91,18 @@ const snapshots = "limits: {log: 1MiB}"
 // newTrial starts a cluster on a broker of its own and so many orders a second.
 func newTrial(t *testing.T, perSecond int, sections func(i int) string) *trial {
 	t.Helper()
+	return newTrialOf(t, perSecond, "", sections)
+}
+
+// newTrialOf is newTrial with settings of the cluster.
+func newTrialOf(t *testing.T, perSecond int, settings string, sections func(i int) string) *trial {
+	t.Helper()
 	broker := startOwnKafka(t).address()
 	key := filepath.Join(t.TempDir(), "people.key")
 	if p := process.Start(t, "key", "create", key); p.End() != 0 {
 		t.Fatal(p.Output())
 	}
-	r := &trial{t: t, fleet: startFleet(t, broker, key, "", sections), shop: newShop(t, broker), log: newDecisions(t)}
+	r := &trial{t: t, fleet: startFleet(t, broker, key, settings, sections), shop: newShop(t, broker), log: newDecisions(t)}
 	t.Cleanup(r.explain)
 	r.leader()
 	r.shop.opening(1_000_000)
