@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"time"
 
 	"anabranch.dev/connectors"
@@ -74,30 +75,43 @@ func eachDecision(f *connectors.Fetch, now time.Time, fn func(d *seenDecision)) 
 
 // fetchDecisions begins to read all partitions of the decision topic.
 func (t *topics) fetchDecisions(ctx context.Context) (*kafka.Fetcher, int32, error) {
-	fetcher, err := kafka.NewFetcher(t.connection())
+	fetcher, info, err := t.describe(ctx, retail.TopicAllocations)
 	if err != nil {
 		return nil, 0, err
 	}
-	topic := t.names[retail.TopicAllocations]
+	for p, start := range info.Starts {
+		fetcher.Assign(connectors.PartitionID{Topic: info.Name, TopicID: info.TopicID, Partition: int32(p)}, start)
+	}
+	return fetcher, info.Partitions, nil
+}
+
+// describe opens a fetcher, and says what there is of a topic.
+func (t *topics) describe(ctx context.Context, alias string) (fetcher *kafka.Fetcher, info connectors.TopicInfo, err error) {
+	if fetcher, err = kafka.NewFetcher(t.connection()); err != nil {
+		return nil, info, err
+	}
+	topic := t.names[alias]
 	infos, err := fetcher.Describe(ctx, []string{topic})
 	if err == nil && len(infos) == 0 {
 		err = kafka.ErrMissing
 	}
 	if err != nil {
 		fetcher.Close()
-		return nil, 0, fmt.Errorf("read %s: %w", topic, err)
+		return nil, info, fmt.Errorf("read %s: %w", topic, err)
 	}
-	for p, start := range infos[0].Starts {
-		fetcher.Assign(connectors.PartitionID{Topic: topic, TopicID: infos[0].TopicID, Partition: int32(p)}, start)
-	}
-	return fetcher, infos[0].Partitions, nil
+	return fetcher, infos[0], nil
 }
 
 // scan reads the whole decision topic once more and checks it: every order up to
 // orders has a decision, and the decisions of each order are numbered from 1
-// without a gap.
+// without a gap, in order.
 func (t *topics) scan(ctx context.Context, orders int, tamper func(order int) int) (Checks, error) {
-	s := scanner{numbers: make([]uint64, orders), tamper: tamper}
+	return t.scanFor(ctx, orders, func(int) uint64 { return 1 }, tamper)
+}
+
+// scanFor scans for at least so many decisions of each order.
+func (t *topics) scanFor(ctx context.Context, orders int, least func(order int) uint64, tamper func(order int) int) (Checks, error) {
+	s := newScanner(orders, least, tamper)
 	fetcher, partitions, err := t.fetchDecisions(ctx)
 	if err != nil {
 		return s.checks, err
@@ -123,37 +137,43 @@ func (t *topics) scan(ctx context.Context, orders int, tamper func(order int) in
 
 // scanner is a scan while it lasts.
 type scanner struct {
-	numbers []uint64 // last number of each order
-	checks  Checks
-	tamper  func(order int) int
-	bad     error
+	seen   []uint64 // of each order: bit n-1 is number n
+	least  func(order int) uint64
+	tamper func(order int) int
+	checks Checks
+	bad    error
+}
+
+func newScanner(orders int, least func(order int) uint64, tamper func(order int) int) *scanner {
+	return &scanner{seen: make([]uint64, orders), least: least, tamper: tamper}
 }
 
 func (s *scanner) add(d *seenDecision) {
 	var body struct {
-		Number uint64 `json:"number"`
+		Number int `json:"number"`
 	}
 	n, ok := orderNumber(d.key)
-	if err := json.Unmarshal(d.value, &body); err != nil || !ok || n >= len(s.numbers) || body.Number == 0 {
+	if err := json.Unmarshal(d.value, &body); err != nil || !ok || n >= len(s.seen) || body.Number < 1 || body.Number > 64 {
 		s.bad = fmt.Errorf("decision of %q is not one of ours: %s (%w)", d.key, d.value, err)
 		return
 	}
 	for range s.tamper(n) {
-		switch last := s.numbers[n]; {
-		case body.Number <= last:
+		bit := uint64(1) << (body.Number - 1)
+		switch seen := s.seen[n]; {
+		case seen&bit != 0:
 			s.checks.Doubled++
-		default:
-			s.checks.Lost += int64(body.Number - last - 1)
-			s.numbers[n] = body.Number
+		case bit < seen:
+			s.checks.Misplaced++
 		}
+		s.seen[n] |= bit
 	}
 }
 
+// finish counts what is missing: below the highest number of an order, or of the
+// least that it must have.
 func (s *scanner) finish() (Checks, error) {
-	for _, last := range s.numbers {
-		if last == 0 {
-			s.checks.Lost++
-		}
+	for n, seen := range s.seen {
+		s.checks.Lost += int64(max(bits.Len64(seen), int(s.least(n))) - bits.OnesCount64(seen))
 	}
 	return s.checks, s.bad
 }

@@ -22,17 +22,19 @@ func TestKafkaSeesEveryDecision(t *testing.T) {
 }
 
 func TestScannerFindsGapsInNumbers(t *testing.T) {
-	s := scanner{numbers: make([]uint64, 3), tamper: func(int) int { return 1 }}
+	s := newScanner(5, func(n int) uint64 { return uint64(1 + n/4) }, func(int) int { return 1 })
 	for _, d := range []struct{ key, value string }{
 		{"o0", `{"number":1}`}, {"o0", `{"number":2}`}, // good
 		{"o1", `{"number":2}`}, // 1 is missing
 		{"o2", `{"number":1}`}, {"o2", `{"number":1}`},
+		{"o3", `{"number":2}`}, {"o3", `{"number":1}`}, // the wrong way round
+		{"o4", `{"number":1}`}, // 2 is missing
 	} {
 		s.add(&seenDecision{key: d.key, value: []byte(d.value)})
 	}
 	c, err := s.finish()
-	if err != nil || c.Lost != 1 || c.Doubled != 1 {
-		t.Errorf("checks = %+v, %v; want one lost, one doubled", c, err)
+	if err != nil || c.Lost != 2 || c.Doubled != 1 || c.Misplaced != 1 {
+		t.Errorf("checks = %+v, %v; want two lost, one doubled, one misplaced", c, err)
 	}
 	s.add(&seenDecision{key: "elsewhere", value: []byte(`{"number":1}`)})
 	if _, err := s.finish(); err == nil {

@@ -64,7 +64,7 @@ func awaitBroker(ctx context.Context, c *child, address string) error {
 // kills runs a cluster of processes and kills its leader again and again.
 func (r *failoverRun) kills(ctx context.Context) (err error) {
 	report := r.report
-	s, err := newServers(&r.cfg.KafkaConfig, r.cfg.Binary, r.dir, r.topics)
+	s, err := newServers(&r.cfg.KafkaConfig, 1, r.cfg.Binary, r.dir, r.topics)
 	if err != nil {
 		return err
 	}

@@ -77,6 +77,11 @@ func (s *shop) order(n int) []byte {
 		orderID(n), s.time(), location(0), h%100_000, h%100, h>>8%100, sku(int(h>>16)%s.w.SKUs))
 }
 
+// cancellation takes all of the n-th order back.
+func (s *shop) cancellation(n int) []byte {
+	return fmt.Appendf(nil, `{"id":"cancel-%[1]s","source":"bench","type":"order.cancelled","time":"%[2]s","order":"%[1]s"}`, orderID(n), s.time())
+}
+
 func orderID(n int) string { return "o" + strconv.Itoa(n) }
 
 // orderNumber undoes orderID.

@@ -47,6 +47,7 @@ type Report struct {
 	Outcomes *Outcomes      `json:"outcomes,omitempty"` // hot-sku
 	Failover *FailoverTimes `json:"failover,omitempty"`
 	Restart  *RestartTimes  `json:"restart,omitempty"`
+	Move     *MoveTimes     `json:"move,omitempty"`
 
 	CPUSeconds float64 `json:"cpu_seconds"`
 	// GeneratorCPUSeconds of them are the load's own, at most: how long it was
@@ -107,6 +108,9 @@ type Checks struct {
 	Oversold int64 `json:"oversold"`
 	Lost     int64 `json:"lost"`
 	Doubled  int64 `json:"doubled"`
+	// Misplaced are records that come after one of the same key with a higher
+	// number.
+	Misplaced int64 `json:"misplaced"`
 }
 
 // Failed says whether a check found something.

@@ -77,7 +77,7 @@ func Restart(ctx context.Context, cfg RestartConfig, progress io.Writer) (*Repor
 	return cfg.onKafka(ctx, "restart", cfg.Binary, func(s *site) (err error) {
 		r := &restartRun{site: s, cfg: cfg, seen: &gapMeter{}, progress: progress}
 		r.stream = newStream(&cfg.KafkaConfig, s.topics, s.producer)
-		if r.servers, err = newServers(&cfg.KafkaConfig, cfg.Binary, s.dir, s.topics); err != nil {
+		if r.servers, err = newServers(&cfg.KafkaConfig, 1, cfg.Binary, s.dir, s.topics); err != nil {
 			return err
 		}
 		return r.run(ctx)

@@ -31,7 +31,7 @@ type servers struct {
 
 // serverConfig is a node's configuration file.
 var serverConfig = template.Must(template.New("anabranch.yaml").Parse(`node: {id: {{.ID}}, data: {{.Data}}, peer: "{{.Peer}}", http: "{{.HTTP}}"}
-cluster: {name: {{.Cluster}}, durability: {{.Durability}}, join: [{{range $i, $j := .Join}}{{if $i}}, {{end}}"{{$j}}"{{end}}]}
+cluster: {name: {{.Cluster}}, durability: {{.Durability}}, groups: {{.Groups}}, join: [{{range $i, $j := .Join}}{{if $i}}, {{end}}"{{$j}}"{{end}}]}
 kafka: {brokers: ["{{.Broker}}"], delivery: {{.Delivery}}, group: {{.Cluster}}}
 topics: { {{- range $alias, $name := .Topics}}{{$alias}}: {{$name}}, {{end -}} }
 privacy: {pseudonym_key_file: {{.Key}}}
@@ -39,9 +39,9 @@ limits: {hot_memory: 128MiB}
 log: {level: warn, format: text}
 `))
 
-// newServers writes the configurations of n nodes on free ports. The given
-// topics are there already.
-func newServers(cfg *KafkaConfig, binary, dir string, t *topics) (*servers, error) {
+// newServers writes the configurations of n nodes with so many groups on free
+// ports. The given topics are there already.
+func newServers(cfg *KafkaConfig, groups int, binary, dir string, t *topics) (*servers, error) {
 	binary, err := program(binary)
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func newServers(cfg *KafkaConfig, binary, dir string, t *topics) (*servers, erro
 			return nil, err
 		}
 		err = serverConfig.Execute(file, map[string]any{"ID": n.id, "Data": filepath.Join(dir, n.id), "Peer": ports[i], "HTTP": n.http,
-			"Cluster": t.run, "Durability": cfg.Durability, "Join": ports[:cfg.Nodes], "Broker": t.broker, "Delivery": cfg.Delivery,
+			"Cluster": t.run, "Durability": cfg.Durability, "Groups": groups, "Join": ports[:cfg.Nodes], "Broker": t.broker, "Delivery": cfg.Delivery,
 			"Topics": t.names, "Key": key})
 		if e := file.Close(); err == nil {
 			err = e
@@ -213,19 +213,22 @@ func (n *server) ready(ctx context.Context) error {
 var asking = &http.Client{Timeout: 10 * time.Second}
 
 func (n *server) get(ctx context.Context, path string, into any) error {
-	return n.ask(ctx, http.MethodGet, path, into)
+	return n.send(ctx, asking, http.MethodGet, path, http.NoBody, into)
 }
 
 func (n *server) post(ctx context.Context, path string) error {
-	return n.ask(ctx, http.MethodPost, path, nil)
+	return n.send(ctx, asking, http.MethodPost, path, http.NoBody, nil)
 }
 
-func (n *server) ask(ctx context.Context, method, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.http+"/"+path, http.NoBody)
+func (n *server) send(ctx context.Context, by *http.Client, method, path string, content io.Reader, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+n.http+"/"+path, content)
 	if err != nil {
 		return err
 	}
-	resp, err := asking.Do(req)
+	if content != http.NoBody {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := by.Do(req)
 	if err != nil {
 		return err
 	}

@@ -40,6 +40,37 @@ func (s *servers) term(ctx context.Context) (uint64, error) {
 	return r.Term, err
 }
 
+// terms adds up the terms of all groups: every election raises one.
+func (s *servers) terms(ctx context.Context, groups int) (sum uint64, err error) {
+	for g := range groups {
+		var highest uint64
+		for _, n := range s.all {
+			var r replica
+			if err := n.get(ctx, fmt.Sprint("v1/groups/", g), &r); err != nil {
+				return 0, err
+			}
+			highest = max(highest, r.Term)
+		}
+		sum += highest
+	}
+	return sum, nil
+}
+
+// allInputs says how far the input partitions of all groups are applied: which
+// node reads one depends on its group's leader.
+func (s *servers) allInputs(ctx context.Context) (list []inputPosition, err error) {
+	for _, n := range s.all {
+		var status struct {
+			Inputs []inputPosition `json:"inputs"`
+		}
+		if err := n.get(ctx, "v1/cluster", &status); err != nil {
+			return nil, err
+		}
+		list = append(list, status.Inputs...)
+	}
+	return list, nil
+}
+
 // rss is the memory of all nodes together.
 func (s *servers) rss() (sum float64) {
 	for _, n := range s.all {

@@ -18,6 +18,7 @@ type stream struct {
 	shop     shop
 
 	next atomic.Int64 // order to make
+	load stretch      // since the last start
 	end  context.CancelFunc
 	done chan error
 	busy time.Duration // read after done
@@ -35,10 +36,10 @@ func (s *stream) start(ctx context.Context) {
 	var offering context.Context
 	offering, s.end = context.WithCancel(ctx)
 	s.done = make(chan error, 1)
-	load := schedule{began: time.Now(), rate: s.cfg.Rate}.part(int(s.next.Load()), endless)
-	load.began = load.began.Add(-load.due(load.from).Sub(load.began)) // the next one is due now
+	s.load = schedule{began: time.Now(), rate: s.cfg.Rate}.part(int(s.next.Load()), endless)
+	s.load.began = s.load.began.Add(-s.load.due(s.load.from).Sub(s.load.began)) // the next one is due now
 	go func() {
-		busy, err := load.offer(offering, func(from, to int) error {
+		busy, err := s.load.offer(offering, func(from, to int) error {
 			for n := from; n < to; n++ {
 				if err := produceOrder(ctx, s.producer, s.topics, &s.shop, n, s.cfg.Partitions); err != nil {
 					return err
@@ -75,6 +76,9 @@ func (s *stream) burst(ctx context.Context, orders int) error {
 	s.busy += time.Since(began)
 	return s.producer.Flush(ctx)
 }
+
+// due is when an order of this start was to be made.
+func (s *stream) due(n int) time.Time { return s.load.due(n) }
 
 // made counts the orders produced.
 func (s *stream) made() int { return int(s.next.Load()) }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime"
@@ -21,7 +22,7 @@ func newBench() *cobra.Command {
 		Short:   "Measure, open loop and with checks on",
 		Example: "  anabranch bench decide --durability disk --rate 5000 --duration 30s -o json",
 	}
-	cmd.AddCommand(newBenchDecide(), newBenchHotSKU(), newBenchKafka(), newBenchFailover(), newBenchRestart(), newBenchSummary())
+	cmd.AddCommand(newBenchDecide(), newBenchHotSKU(), newBenchKafka(), newBenchFailover(), newBenchRestart(), newBenchMove(), newBenchSummary())
 	return cmd
 }
 
@@ -68,6 +69,9 @@ func (f *benchFlags) run(cmd *cobra.Command, measure func(ctx context.Context, p
 	}
 	if report.Checks.Failed() {
 		return errors.New("a check failed: see checks")
+	}
+	if m := report.Move; m != nil && m.CalledOff > 0 {
+		return fmt.Errorf("%d of the moves were called off", m.CalledOff)
 	}
 	return nil
 }

@@ -29,9 +29,12 @@ func benchTable(w io.Writer, r *bench.Report) error {
 		t.AppendRow(table.Row{"state", fmt.Sprintf("%.2f GiB, %d orders", s.StateGiB, s.Orders)})
 		t.AppendRow(table.Row{"ready", fmt.Sprintf("after an orderly stop %s, after kill -9 %s", us(s.Orderly), us(s.Killed))})
 	}
+	if m := r.Move; m != nil {
+		moveRows(t, m)
+	}
 	t.AppendRows([]table.Row{
 		{"CPU", fmt.Sprintf("%.1f s, of them the load at most %.1f s", r.CPUSeconds, r.GeneratorCPUSeconds)}, {"RSS", fmt.Sprintf("%.0f MiB", r.RSSMiB)},
-		{"checks", fmt.Sprintf("oversold %d, lost %d, doubled %d", r.Checks.Oversold, r.Checks.Lost, r.Checks.Doubled)},
+		{"checks", fmt.Sprintf("oversold %d, lost %d, doubled %d, misplaced %d", r.Checks.Oversold, r.Checks.Lost, r.Checks.Doubled, r.Checks.Misplaced)},
 	})
 	return render(w, t)
 }
@@ -81,4 +84,15 @@ func failoverRows(t table.Writer, f *bench.FailoverTimes) {
 	if r := f.Replicated; r != nil {
 		t.AppendRow(table.Row{"replicated", fmt.Sprintf("median %s, max %s: %s", us(r.Median), us(r.Max), list(r.Gaps))})
 	}
+}
+
+func moveRows(t table.Writer, m *bench.MoveTimes) {
+	visible := func(l bench.Latency) string {
+		return fmt.Sprintf("p50 %s, p99 %s, max %s", us(l.P50), us(l.P99), us(l.Max))
+	}
+	t.AppendRows([]table.Row{
+		{"moves", fmt.Sprintf("%d between %d groups, %d called off; median %s, max %s", m.Moves, m.Groups, m.CalledOff, us(m.Took.Median), us(m.Took.Max))},
+		{"visible before", visible(m.Visible.Before)}, {"visible during", visible(m.Visible.During)},
+		{"longest pause", fmt.Sprintf("%s; of %d orders whose own shard was on the move %s", us(m.Longest.All), m.Longest.MovingOrders, us(m.Longest.Moving))},
+	})
 }
