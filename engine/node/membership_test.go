@@ -135,7 +135,9 @@ func TestAddDrainRemove(t *testing.T) {
 	var adding sync.WaitGroup
 	for i := 3; i < 5; i++ { // at the same time, at different nodes
 		adding.Go(func() {
-			again(t, "add", func() (connectors.Membership, error) { return r.nodes[i-2].AddNode(patient(t), r.cfgs[i].ID, r.cfgs[i].Peer) })
+			again(t, "add", func() (connectors.Membership, error) {
+				return r.nodes[i-2].AddNode(patient(t), r.cfgs[i].ID, r.cfgs[i].Peer)
+			})
 		})
 	}
 	adding.Wait()
