@@ -149,7 +149,7 @@ func changeMembers(ctx context.Context, c *client, wait time.Duration, path stri
 	if err != nil {
 		return nil, clusterStatus{}, err
 	}
-	again := time.NewTicker(200 * time.Millisecond)
+	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
 	missing := "no node has answered since"
 	for {

@@ -3,10 +3,15 @@
 // [connectors.Cluster], which is all that the API knows of it.
 //
 // The data directory belongs to one process at a time and to one cluster for
-// good; what was fixed when the cluster was made (members, shards, groups,
-// clock, the pseudonym key) is refused when it differs, by name. How several
-// nodes become one cluster, exactly once, is in forming.go; peers.go keeps each
-// node informed of the others: where they are, how far, what their clocks say.
+// good; what was fixed when the cluster was made (shards, groups, clock, the
+// pseudonym key) is refused when it differs, by name. How several nodes become
+// one cluster, exactly once, is in forming.go; peers.go keeps each node informed
+// of the others: where they are, how far, what their clocks say.
+//
+// The members of a cluster change while it runs: a node is added, drained and
+// removed (membership.go). Their list is a row of the first group, so that all
+// changes have one order; a node goes by the newest it knows, and one that is
+// not on it ends with [ErrRemoved].
 //
 // Every node answers everything: what only a group's leader may do is carried
 // out there (forward.go), and an error keeps what it is on the way back. What

@@ -32,7 +32,7 @@ const (
 )
 
 // identity is what a data directory is for. What is above the stage is fixed
-// when the directory is made, the members when the cluster is formed.
+// when the directory is made; the members change with the cluster.
 type identity struct {
 	Format      int    `json:"format"`
 	Cluster     string `json:"cluster"`

@@ -99,6 +99,20 @@ func (r *rig) removed(i int) {
 	if n, err := Open(r.cfgs[i]); !errors.Is(err, ErrRemoved) {
 		r.t.Errorf("Open of node %d, which was removed = %v, %v; want ErrRemoved", i+1, n, err)
 	}
+	r.sound(i)
+}
+
+// sound fails unless a stopped node's directory has nothing wrong with it but
+// for its groups' files.
+func (r *rig) sound(i int) {
+	r.t.Helper()
+	o, err := OpenOffline(r.cfgs[i].Dir, func(place string, err error) { r.t.Errorf("node %d: %s: %v", i+1, place, err) })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := o.Close(); err != nil || !o.Known {
+		r.t.Errorf("node %d: identity known: %v, %v", i+1, o.Known, err)
+	}
 }
 
 // submitting submits events one after the other until it is ended, and tells how many.
@@ -262,6 +276,7 @@ func TestAddGoesOn(t *testing.T) {
 	r.stop(gone)
 	r.start(3)
 	r.becomes("n4", "member")
+	r.sound(gone)
 	r.start(gone)
 	r.ready()
 	r.becomes("n4", "member")

@@ -141,9 +141,9 @@ func (n *Node) changeList(ctx context.Context, list *core.Members, q *membersReq
 	case actionDrain:
 		return n.drain(list, m)
 	case actionUndo:
-		return change(m, memberDraining, "")
+		return turn(m, memberDraining, "")
 	case actionJoined:
-		return change(m, memberJoining, "")
+		return turn(m, memberJoining, "")
 	case actionRemove:
 		return n.removeFrom(list, m, q.Force)
 	case actionGone:
@@ -158,8 +158,8 @@ func (n *Node) changeList(ctx context.Context, list *core.Members, q *membersReq
 	return fmt.Errorf("no change of members is named %s in this version", q.Action)
 }
 
-// change moves a member from one state on. In another it stays.
-func change(m *core.Member, from, to string) error {
+// turn moves a member from one state on. In another it stays.
+func turn(m *core.Member, from, to string) error {
 	switch {
 	case m.State == from:
 		m.State = to

@@ -29,14 +29,14 @@ func (n *Node) tendMembers(ctx context.Context) error {
 			return fmt.Errorf("%w: %s is no member since change %d of it; its data is of no use any more", ErrRemoved, n.cfg.ID, id.Version)
 		}
 		t.step(ctx)
-		pause(ctx, change)
+		rest(ctx, change)
 	}
 	return nil
 }
 
-// pause waits for a change, but no shorter than a moment and no longer than the
+// rest waits for a change, but no shorter than a moment and no longer than the
 // next look is due.
-func pause(ctx context.Context, change <-chan struct{}) {
+func rest(ctx context.Context, change <-chan struct{}) {
 	if !wait(ctx, tendEvery) {
 		return
 	}
