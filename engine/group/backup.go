@@ -119,6 +119,7 @@ func (g *Group) BeginCopy(id string) (Copy, error) {
 		g.backups.byID = map[string]*backup{}
 	}
 	g.backups.byID[id] = b
+	begun := b.copy // the goroutine adds the files to it
 	g.waits.Go(func() {
 		defer close(b.done)
 		index, err := wait(context.Background()) // it ends with the store
@@ -130,7 +131,7 @@ func (g *Group) BeginCopy(id string) (Copy, error) {
 		}
 		b.err = err
 	})
-	return b.copy, nil
+	return begun, nil
 }
 
 // beginCopy fixes the index.
