@@ -43,8 +43,24 @@ func (g *Group) HoldLanes(ctx context.Context, id string, limit time.Duration) e
 			return nil
 		}
 		begun = true
-		g.pause(ctx)
+		if !g.waitForEntry(ctx) {
+			return errors.Join(ctx.Err(), g.Err())
+		}
 	}
+}
+
+// waitForEntry waits a moment, in which an entry on its way may be applied. It
+// returns false if ctx ended or the replica stopped.
+func (g *Group) waitForEntry(ctx context.Context) bool {
+	t := time.NewTimer(2 * time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+	case <-g.failed:
+	}
+	return false
 }
 
 // ReleaseLanes ends a hold. [ErrHoldLost] if it has not lasted until now.
@@ -119,6 +135,7 @@ func (g *Group) BeginCopy(id string) (Copy, error) {
 		g.backups.byID = map[string]*backup{}
 	}
 	g.backups.byID[id] = b
+	begun := b.copy // the goroutine adds the files to it
 	g.waits.Go(func() {
 		defer close(b.done)
 		index, err := wait(context.Background()) // it ends with the store
@@ -130,7 +147,7 @@ func (g *Group) BeginCopy(id string) (Copy, error) {
 		}
 		b.err = err
 	})
-	return b.copy, nil
+	return begun, nil
 }
 
 // beginCopy fixes the index.

@@ -30,6 +30,10 @@
 // broken invariant in the core) is kept and shown; the group goes on receiving
 // entries and waits for a skip.
 //
+// A snapshot of the whole cluster is made of copies ([Group.BeginCopy]), while the
+// lanes are held back ([Group.HoldLanes]). A group of a new incarnation begins with
+// a seed ([MakeSeed]) in place of nothing.
+//
 // Start at [Open] and [Group.Run]; members are in members.go, damage in
 // damage.go, what Raft is given as its log in records.go, as its network in
 // streams.go.

@@ -24,6 +24,10 @@
 // are put aside, and a new one comes in under a new id. Without that majority
 // nothing is touched.
 //
+// A snapshot of all groups is one cut of them (backup.go). A directory made of one,
+// or of what a lost majority has left, begins a new incarnation (reborn.go,
+// recover.go); nodes of different ones don't talk to each other.
+//
 // All inputs of the node are read over one connection, by one goroutine, which
 // decodes what it fetches and hands it to the group that owns the partition.
 // What is to be read is decided by the log: see inputs.go.

@@ -76,14 +76,18 @@ func Restore(ctx context.Context, cfg Config, r Restoring) error {
 // with, until it is opened for the first time.
 func (r *OfflineReplica) Seed() (dir string, ok bool) { return group.SeedState(r.Dir) }
 
-// seed makes a group's seed of a copy of a state.
+// seed makes a group's seed of a copy of a state, or of none.
 func (c *Config) seed(ctx context.Context, partial string, g int, from string, s *group.Seeding) (group.Seeded, error) {
 	s.Dir = (&directory{path: partial}).groupDir(g)
 	s.From = filepath.Join(partial, "work")
-	if err := errors.Join(os.RemoveAll(s.From), os.MkdirAll(s.Dir, 0o755)); err != nil {
+	if err := errors.Join(os.RemoveAll(s.From), os.RemoveAll(s.Dir), os.MkdirAll(s.Dir, 0o755)); err != nil {
 		return group.Seeded{}, fmt.Errorf("data directory %w", err)
 	}
-	if err := raftlog.CopyState(from, s.From); err != nil {
+	if from == "" {
+		if err := os.Mkdir(s.From, 0o755); err != nil {
+			return group.Seeded{}, fmt.Errorf("data directory %w", err)
+		}
+	} else if err := raftlog.CopyState(from, s.From); err != nil {
 		return group.Seeded{}, fmt.Errorf("group %d: copy state: %w", g, err)
 	}
 	tables := core.Tables(c.Plan)

@@ -149,7 +149,8 @@ func (id *identity) after(r Recovering) identity {
 var errOlder = errors.New("state is older than the snapshot beside it")
 
 // recoverGroup makes the seed of a group from what its replica has: from its state,
-// or if that can't be used from its newest snapshot, and from the log behind it.
+// or if that can't be used from its newest snapshot or from nothing, and from the log
+// behind it.
 func (c *Config) recoverGroup(ctx context.Context, partial string, r *OfflineReplica, incarnation uint64) (*RecoveredGroup, error) {
 	out := &RecoveredGroup{Group: r.Group, Replica: r.ID}
 	note := func(place string, err error) { out.Faults = append(out.Faults, fmt.Sprintf("%s: %v", place, err)) }
@@ -163,6 +164,7 @@ func (c *Config) recoverGroup(ctx context.Context, partial string, r *OfflineRep
 	if newest.Index > 0 {
 		tries = append(tries, newest)
 	}
+	tries = append(tries, raftlog.InspectedSnapshot{}) // a log that was never cut off has everything
 	lanes := core.LanesRestart
 	if c.Groups == 1 {
 		lanes = core.LanesGoOn // within a group nothing is of another moment
@@ -212,6 +214,9 @@ func (l *tail) replay(c *core.Core, applied uint64) (index, term uint64, err err
 			l.ended = l.ended || strings.HasPrefix(place, "log record")
 		},
 	}.Run()
+	if found.First > max(applied, l.from)+1 || found.First == 0 && applied == 0 {
+		return 0, 0, fmt.Errorf("the log begins at %d, the state is at %d", found.First, applied)
+	}
 	if l.term == 0 {
 		l.term = l.snapshot.Term
 	}

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"anabranch.dev/connectors"
+)
+
+// Of five nodes two are left, one of which was away for a while: the one with more
+// is elected, and the other takes its state.
+func TestSurvivorsGoOnWithTheMost(t *testing.T) {
+	r := newRig(t, 5, nil)
+	r.startAll()
+	if err := r.nodes[0].Init(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	r.ready()
+	r.submit(0, "e1", "a")
+	eventually(t, "the first event everywhere", func() bool { return r.sum(4, "a", connectors.Stale) == 1 })
+	r.stop(4)
+	for i := range 20 {
+		r.submit(0, fmt.Sprint("more-", i), "a")
+	}
+	eventually(t, "all events on the first node", func() bool { return r.sum(0, "a", connectors.Stale) == 21 })
+	for i := range 4 {
+		r.stop(i)
+	}
+	for _, i := range []int{0, 4} {
+		done, err := Recover(patient(t), r.cfgs[i], Recovering{Survivors: []string{"n1", "n5"}, Apply: true, Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(done.Lost) != 3 || done.Before == "" {
+			t.Errorf("Recover on n%d = %+v; want three nodes lost, and the old directory kept", i+1, done)
+		}
+		r.start(i)
+	}
+	for _, i := range []int{0, 4} {
+		if err := r.nodes[i].Ready(patient(t)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "all that was known", func() bool { return r.sum(i, "a", connectors.Stale) == 21 })
+	}
+	r.submit(4, "after", "a")
+	if got := r.sum(0, "a", connectors.Linearizable); got != 22 {
+		t.Errorf("a = %d; want 22", got)
+	}
+}
+
+// What can be read of a log is kept, up to the first record that can't.
+func TestRecoverEndsWhereTheLogIsDamaged(t *testing.T) {
+	broker := startBroker(t, 0, allTopics...)
+	cfg := config(t, t.TempDir(), broker.Addr())
+	n := start(t, cfg)
+	n.ready()
+	r := &rig{t: t, broker: broker, cfgs: []Config{cfg}, nodes: []*running{n}}
+	const events, bad = 60, 40
+	for i := range events {
+		r.submit(0, fmt.Sprintf("event-%02d", i), "a")
+	}
+	cfg.Dir = n.kill()
+	n.mustEnd()
+	// Of the state nothing is left but the log.
+	if err := os.RemoveAll(filepath.Join(cfg.Dir, "group-0", "state")); err != nil {
+		t.Fatal(err)
+	}
+	segments, err := filepath.Glob(filepath.Join(cfg.Dir, "group-0", "log", "*.wal"))
+	if err != nil || len(segments) != 1 {
+		t.Fatalf("segments %v, %v; want one", segments, err)
+	}
+	log, err := os.ReadFile(segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(log, fmt.Appendf(nil, "event-%02d", bad))
+	if at < 0 {
+		t.Fatal("the event is not in the log")
+	}
+	log[at] ^= 1
+	if err := os.WriteFile(segments[0], log, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(cfg); err == nil {
+		t.Fatal("a node opened a damaged log")
+	}
+	if err := os.RemoveAll(filepath.Join(cfg.Dir, "group-0", "state")); err != nil { // of that attempt
+		t.Fatal(err)
+	}
+	done, err := Recover(patient(t), cfg, Recovering{Survivors: []string{"n1"}, Apply: true, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := done.Groups[0]
+	if g.Unreadable < events-bad || len(g.Faults) == 0 || !strings.Contains(g.Faults[0], "log record") || g.LogTime.IsZero() {
+		t.Errorf("Recover = %+v; want the rest of the log named", g)
+	}
+	n = start(t, cfg)
+	n.ready()
+	r.nodes[0] = n
+	if got := r.sum(0, "a", connectors.Linearizable); got != bad {
+		t.Errorf("a = %d; want the %d before the damage", got, bad)
+	}
+	n.mustEnd()
+}
