@@ -24,7 +24,7 @@ func (s *telling) endlessAisle() {
 		return func() bool { return len(s.said[order]) >= n }
 	}
 	s.askForShoe()
-	lead := s.leads()
+	s.apart()
 	first := s.write(retail.TopicSales, "order.placed", "O1", shoeOrder("O1", "own_store", "S1", "G7"))
 	s.flush()
 	s.until("O1 is decided", decided("O1", 1))
@@ -33,7 +33,7 @@ func (s *telling) endlessAisle() {
 	if err := s.again(s.t.Context(), retail.TopicSales, "O1", first); err != nil {
 		s.t.Fatal(err)
 	}
-	s.strike(lead, shoe, "endless aisle, orders", decided("O1", 1))
+	s.strike(shoe, "endless aisle, orders", decided("O1", 1))
 	s.flush()
 	s.stock(shoe, "no more promised than there is", func(places map[string]stockLevel, _ []unmet) bool { return len(places) == 4 })
 	s.until("O2 and O3 are decided", func() bool { return decided("O2", 1)() && decided("O3", 1)() })
@@ -45,13 +45,13 @@ func (s *telling) endlessAisle() {
 		"S3": {Alone: "5.207255", Shipping: "5.00", Distance: "0.007255", Handling: "0.20", Why: "dearer by 1.006304"},
 		"S1": {Why: "short"}, "WEB": {Why: "short"}})
 
-	lead = s.leads()
+	s.apart()
 	s.write(retail.TopicStock, "stock.received", "R1", `"sku":"SHOE-42","location":"S3","pool":"store","quantity":1,"document":"R1"`)
 	s.flush()
 	s.until("S3 has received one", func() bool { return s.levels[shoe+"/S3"].ATP == 1 })
 	s.write(retail.TopicSales, "order.rejected", "J1", `"order":"O1","location":"F","document":"J1"`)
 	// In one group release and next decision are one: the kill is before both.
-	s.strike(lead, "O1", "endless aisle, rejection", func() bool { return s.groups == 1 || decided("O1", 2)() })
+	s.strike("O1", "endless aisle, rejection", func() bool { return s.groups == 1 || decided("O1", 2)() })
 	s.flush()
 	s.until("O1 is decided again", decided("O1", 3))
 	s.quiet()

@@ -27,9 +27,9 @@ func (s *telling) rush() {
 	s.flush()
 	s.until("half of the pool is withheld", func() bool { l := s.levels["H/WEB"]; return l.Withheld == 50 && l.ATP == 50 })
 
-	lead := s.leads()
+	s.apart()
 	offered := s.offer("H-", 1000)
-	s.strike(lead, "H", "rush, first orders", func() bool { return len(s.chosen("H-")) >= 50 })
+	s.strike("H", "rush, first orders", func() bool { return len(s.chosen("H-")) >= 50 })
 	s.undecided("H-", 1000)
 	s.stock("H", "no more promised than there is", func(places map[string]stockLevel, _ []unmet) bool { return len(places) == rushStores+1 })
 	s.until("1,000 orders are decided", func() bool { return len(s.chosen("H-")) >= 1000 })
@@ -45,14 +45,14 @@ func (s *telling) rush() {
 		return nothingLeft(places, 50)
 	})
 
-	lead = s.leads()
+	s.apart()
 	s.write(retail.TopicStock, "stock.released", "K1-end", `"sku":"H","location":"WEB","pool":"web","quantity":50,"document":"K1"`)
 	s.flush()
 	s.until("50 more are to be had", func() bool { return s.levels["H/WEB"].ATP == 50 })
 	<-s.offer("I-a", 30)
 	s.until("some of 60 orders are decided", func() bool { return len(s.chosen("I-")) >= 5 })
 	offered = s.offer("I-b", 30)
-	s.strike(lead, shoe, "rush, orders after the release", func() bool { return true })
+	s.strike(shoe, "rush, orders after the release", func() bool { return true })
 	s.undecided("I-", 60)
 	<-offered
 	s.until("60 orders are decided", func() bool { return len(s.chosen("I-")) >= 60 })
