@@ -118,7 +118,7 @@ func (l *leadership) list() (list []*partition) {
 					continue
 				}
 				open[at.TopicID] = true
-				if c == l.r.core && at.TopicID != t.id && !k.skips(t) {
+				if c == l.r.core && at.TopicID != t.id && (!k.skips(t) || !s.Idle) {
 					list = append(list, k.input(at))
 				}
 			}
