@@ -94,6 +94,7 @@ func (l *leadership) look() {
 // are opened by an entry first.
 func (l *leadership) setInputs() {
 	l.inputs, l.added = l.list(), false
+	clear(l.opening) // it may have been refused while its shard was on the move
 	l.addInputs()
 }
 
