@@ -162,9 +162,11 @@ func (t *tenure) trimStamps() {
 }
 
 // setInputs says which partitions this group reads. Those not open in the log
-// yet are opened by an entry first.
+// yet are opened by an entry first. What was asked to be opened before is asked
+// again: it may have been refused while its shard was on the move.
 func (t *tenure) setInputs(list []Input) {
 	t.inputs, t.added = list, false
+	clear(t.opening)
 	t.addInputs()
 }
 

@@ -53,6 +53,7 @@ type Source struct {
 	gap        *core.Control
 	gapSent    bool
 	stopped    string
+	anew       bool // another topic has the name: nothing more comes
 	rewinds    int64
 }
 
@@ -83,8 +84,12 @@ func (s *Source) Rewinds() int64 { return s.rewinds }
 func (s *Source) AtEnd() bool { return s.stable >= 0 && s.read >= s.stable && len(s.pieces) == 0 }
 
 // Idle reports whether answers have found the partition at its end for a
-// while. Silence is not an answer.
+// while. Silence is not an answer. Where gaps are skipped, a partition whose topic
+// is gone is idle too: it must not hold the event clock back.
 func (s *Source) Idle(now state.Time) bool {
+	if s.anew && s.policy == GapSkip {
+		return len(s.pieces) == 0
+	}
 	return s.endSince != 0 && len(s.pieces) == 0 &&
 		s.lastAnswer-s.endSince >= s.limits.IdleAfter && now-s.lastAnswer < s.limits.IdleAfter
 }
@@ -152,7 +157,7 @@ func (s *Source) lost(b *Batch) {
 	gap := &core.Control{Kind: core.ControlGap, Partition: &s.partition, From: s.read, To: b.Start}
 	switch {
 	case errors.Is(b.Err, connectors.ErrTopicChanged):
-		gap.Reason, gap.To = GapRecreated, s.read
+		gap.Reason, gap.To, s.anew = GapRecreated, s.read, true
 	case !errors.Is(b.Err, connectors.ErrOutOfRange):
 		return // not ours to judge; the fetcher goes on trying
 	case b.Start > s.read:

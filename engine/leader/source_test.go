@@ -117,7 +117,7 @@ func TestSourceGap(t *testing.T) {
 		{"retention, stop", GapStop, lost(5, 8, connectors.ErrOutOfRange), "stopped: retention: offsets 5-7 are gone", "nothing"},
 		{"retention, skip", GapSkip, lost(5, 8, connectors.ErrOutOfRange), "reading", "gap [5,8) retention"},
 		{"truncated, skip", GapSkip, lost(5, 2, connectors.ErrOutOfRange), "stopped: truncated: offsets from 5 are gone", "nothing"},
-		{"recreated, skip", GapSkip, lost(5, 0, connectors.ErrTopicChanged), "stopped: topic_recreated: offsets from 5 are gone", "nothing"},
+		{"recreated, skip", GapSkip, lost(5, 0, connectors.ErrTopicChanged), "stopped: topic_recreated: offsets from 5 are gone", "idle true sales/0"},
 		{"other error", GapSkip, lost(5, 0, errors.New("busy")), "reading", "nothing"},
 		{"answer to an earlier question", GapStop, lost(9, 2, connectors.ErrOutOfRange), "reading", "nothing"},
 	} {

@@ -124,8 +124,9 @@ func (in *inputs) assign(ctx context.Context) {
 }
 
 // list is what a group reads: the described partitions of its shards, and those
-// open in its log whose topic is gone, so that this is seen. A topic that was
-// made anew under the same name is read only if gaps are skipped.
+// open in its log whose topic is gone, so that this is seen, or if gaps are
+// skipped, so that they become idle. A topic that was made anew under the same
+// name is read only if gaps are skipped.
 func (in *inputs) list(id int, g *group.Group) (list []group.Input) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -136,7 +137,7 @@ func (in *inputs) list(id int, g *group.Group) (list []group.Input) {
 			open[at.Topic] = map[string]bool{}
 		}
 		open[at.Topic][at.TopicID] = true
-		if info, ok := in.topics[at.Topic]; (!ok || info.TopicID != at.TopicID) && in.n.cfg.OnGap == GapStop {
+		if info, ok := in.topics[at.Topic]; (!ok || info.TopicID != at.TopicID) && (in.n.cfg.OnGap == GapStop || !p.Idle) {
 			list = append(list, in.input(at, 0))
 		}
 	}

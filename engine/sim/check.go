@@ -6,6 +6,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/leader"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -52,6 +53,11 @@ func (g *group) unfinished() string {
 	}
 	if n, _ := l.r.core.OutboxDepth(); n > 0 || l.tenure.Delivery.Depth() > 0 {
 		return fmt.Sprintf("%d records to deliver: %s %s", n, l.tenure.Delivery.State(), l.tenure.Delivery.Why())
+	}
+	for _, s := range l.r.core.Partitions() {
+		if g.w.kafka.input(s.Partition).gone && !s.Idle && g.w.kafka.gap == leader.GapSkip {
+			return fmt.Sprintf("%s, whose topic is gone, holds the event clock back", s.Partition.String())
+		}
 	}
 	for _, t := range g.w.kafka.topics {
 		if t.remade && !g.w.kafka.skips(t) {

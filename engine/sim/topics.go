@@ -94,6 +94,7 @@ func (l *leadership) look() {
 // are opened by an entry first.
 func (l *leadership) setInputs() {
 	l.inputs, l.added = l.list(), false
+	clear(l.opening) // it may have been refused while its shard was on the move
 	l.addInputs()
 }
 
@@ -118,7 +119,7 @@ func (l *leadership) list() (list []*partition) {
 					continue
 				}
 				open[at.TopicID] = true
-				if c == l.r.core && at.TopicID != t.id && !k.skips(t) {
+				if c == l.r.core && at.TopicID != t.id && (!k.skips(t) || !s.Idle) {
 					list = append(list, k.input(at))
 				}
 			}

