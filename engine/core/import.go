@@ -164,6 +164,7 @@ func (c *Core) callOff(s state.Shard, im *Import) (code string) {
 		return ""
 	}
 	c.marks.release(c, m.Holds)
+	c.out.Moved = append(c.out.Moved, ShardChange{Shard: s, Change: ShardRefused})
 	c.setMove(s, moveRow{Phase: PhaseLeaving, From: m.From, To: m.To, Move: m.Move, Version: m.Version})
 	if m.Move == im.Move && m.Version == im.Version && im.Cancel {
 		return ""

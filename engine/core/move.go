@@ -58,11 +58,12 @@ type ShardChange struct {
 
 // Changes of a shard.
 const (
-	ShardFrozen = "frozen"
-	ShardThawed = "thawed"
-	ShardLeft   = "left"
-	ShardCame   = "came"
-	ShardPlaced = "placed" // it belongs to another group than before, of whichever
+	ShardFrozen  = "frozen"
+	ShardThawed  = "thawed"
+	ShardLeft    = "left"
+	ShardCame    = "came"
+	ShardRefused = "refused" // its move to this group was called off
+	ShardPlaced  = "placed"  // it belongs to another group than before, of whichever
 )
 
 // Move is how far a shard's move is in this group.

@@ -130,13 +130,9 @@ func (in *inputs) assign(ctx context.Context) {
 func (in *inputs) list(id int, g *group.Group) (list []group.Input) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	open := map[string]map[string]bool{} // alias → topic ids
+	open := in.openTopics()
 	for _, p := range g.Partitions() {
 		at := p.Partition
-		if open[at.Topic] == nil {
-			open[at.Topic] = map[string]bool{}
-		}
-		open[at.Topic][at.TopicID] = true
 		if info, ok := in.topics[at.Topic]; (!ok || info.TopicID != at.TopicID) && (in.n.cfg.OnGap == GapStop || !p.Idle) {
 			list = append(list, in.input(at, 0))
 		}
@@ -158,6 +154,23 @@ func (in *inputs) list(id int, g *group.Group) (list []group.Input) {
 		}
 	}
 	return list
+}
+
+// openTopics lists the ids of the topics that any group has open in its log: a
+// group that has none of a topic's partitions is not to take a topic that was made
+// anew for the first of its name.
+func (in *inputs) openTopics() map[string]map[string]bool {
+	open := map[string]map[string]bool{} // alias → topic ids
+	in.n.each(func(_ int, g *group.Group) {
+		for _, p := range g.Partitions() {
+			at := p.Partition
+			if open[at.Topic] == nil {
+				open[at.Topic] = map[string]bool{}
+			}
+			open[at.Topic][at.TopicID] = true
+		}
+	})
+	return open
 }
 
 func (in *inputs) input(p core.Partition, start int64) group.Input {
