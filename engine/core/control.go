@@ -24,6 +24,8 @@ func (c *Core) applyControl(k *Control) {
 		r.Code = c.freeze(k)
 	case ControlThaw:
 		r.Code = c.thaw(k)
+	case ControlPlaced:
+		r.Code = c.letGo(k)
 	case ControlRedrive:
 		c.redrive(k, &r)
 	case ControlMembers:

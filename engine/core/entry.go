@@ -120,6 +120,7 @@ const (
 	ControlSkip    = "skip"    // step over the message that halts the group
 	ControlMove    = "move"    // begin to move a shard to another group
 	ControlThaw    = "thaw"    // go on with a shard whose move was called off
+	ControlPlaced  = "placed"  // believe the new group of a frozen shard that it has it
 )
 
 // Control is an operator's (a person's) or the node's own command to the core.
@@ -136,6 +137,6 @@ type Control struct {
 	Message    uint64           `v:"message"` // skip: the message in it, from 0
 	Shard      uint64           `v:"shard"`   // move and thaw
 	Group      uint64           `v:"group"`   // move: where to
-	Move       uint64           `v:"move"`    // thaw: which move, see [Move]
+	Move       uint64           `v:"move"`    // thaw and placed: which move, see [Move]
 	Members    *Members         `v:"members"` // members: the new list
 }

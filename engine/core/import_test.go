@@ -112,6 +112,34 @@ func TestMoveIsCalledOff(t *testing.T) {
 	m.inspect()
 }
 
+// TestShardIsLetGo loses the message that says that a shard has arrived: the old
+// group is told otherwise, once.
+func TestShardIsLetGo(t *testing.T) {
+	m, mv, pieces := leave(t)
+	for i := 0; i < 3; i++ { // the groups tell each other watermarks in between
+		for _, p := range pieces {
+			if code := m.take(mv, p); code == core.CodeNotYet {
+				m.carry(mv.To, m.cores[mv.To])
+				m.carry(mv.From, m.cores[mv.From])
+			}
+		}
+	}
+	if !m.cores[mv.To].Serves(mv.Shard) {
+		t.Fatal("the new group does not serve the shard")
+	}
+	for i, want := range []string{"", "move_unknown"} {
+		out := m.run(mv.From, core.Item{Control: &core.Control{ID: "t", Kind: core.ControlPlaced, Shard: uint64(mv.Shard), Move: mv.Move}})
+		if r := out.Replies[0]; r.Code != want {
+			t.Errorf("let go, time %d: %+v; want %q", i+1, r, want)
+		}
+	}
+	m.pump()
+	if got := m.cores[mv.From].Placements()[mv.Shard]; got.Group != mv.To || got.Version != mv.Version || len(m.stored(mv.From, mv.Shard)) > 0 {
+		t.Errorf("the old group has the shard at %+v, with %d rows; want it gone to %d", got, len(m.stored(mv.From, mv.Shard)), mv.To)
+	}
+	m.inspect()
+}
+
 // TestFrozenShardWaits offers a frozen shard everything that could change it.
 func TestFrozenShardWaits(t *testing.T) {
 	m, mv, _ := leave(t)

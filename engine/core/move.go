@@ -155,6 +155,18 @@ func (c *Core) thaw(k *Control) (code string) {
 	return ""
 }
 
+// letGo takes the driver's word for it that the new group has a frozen shard: in a
+// cluster that was recovered, the message that says so may be lost.
+func (c *Core) letGo(k *Control) (code string) {
+	s := state.Shard(k.Shard)
+	m := c.moves[s]
+	if m == nil || m.Phase != PhaseFrozen || m.Move != k.Move {
+		return "move_unknown"
+	}
+	c.placed(&Message{Port: k.Shard, Depth: m.To, Time: state.Time(m.Version)})
+	return ""
+}
+
 // wake takes the timers and conflated records of a shard in.
 func (c *Core) wake(s state.Shard) {
 	c.dues.load(c, s)

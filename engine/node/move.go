@@ -20,6 +20,8 @@ const (
 	movePatience = 10 * time.Second
 	// movePause is how often what a move waits for is looked at.
 	movePause = 5 * time.Millisecond
+	// goneSoon is how long the news of a shard that has arrived may take.
+	goneSoon = 2 * time.Second
 	// moveRetry is the pause before a step that failed is tried again.
 	moveRetry = 100 * time.Millisecond
 )
@@ -185,16 +187,24 @@ func (m *mover) awaitDrained(ctx context.Context, g *group.Group, mv core.Move) 
 	}
 }
 
-// awaitGone waits until the old group has heard that its shard is gone.
+// awaitGone waits until the old group has heard that its shard is gone, which it
+// does on a lane. When it takes long it is told.
 func (m *mover) awaitGone(ctx context.Context, g *group.Group, mv core.Move) error {
+	soon, cancel := context.WithTimeout(ctx, goneSoon)
+	defer cancel()
 	for {
 		if now, ok := moveOf(g, mv); !ok || now.Phase != core.PhaseFrozen {
 			return nil
 		}
-		if !wait(ctx, movePause) {
-			return fmt.Errorf("group %d has it, and group %d has not heard: %w", mv.To, mv.From, ctx.Err())
+		if !wait(soon, movePause) {
+			break
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("group %d has it, and group %d has not heard: %w", mv.To, mv.From, err)
+	}
+	_, err := g.Control(ctx, core.Control{Kind: core.ControlPlaced, Shard: uint64(mv.Shard), Move: mv.Move})
+	return err
 }
 
 // moveOf is a move as it is now, if it is still under way.
