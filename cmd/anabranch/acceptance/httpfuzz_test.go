@@ -53,6 +53,7 @@ var eventBodies = map[string][]string{
 	"init-cluster": {""},
 	"add-node":     {`{"node":"n9","peer":"127.0.0.1:1"}`, `{"node":"n2","peer":"x"}`, `{"node":"n9","peer":"host without port"}`},
 	"drain-node":   {`{"node":"n1","undo":true}`, `{"node":"n9"}`},
+	"move-shard":   {`{"shard":0,"group":0}`, `{"shard":3,"group":1}`, `{"shard":3,"group":0}`, `{"shard":9999,"group":0}`},
 	"remove-node":  {`{"node":"n1"}`, `{"node":"n1","force":true}`, `{"node":"n9"}`},
 }
 

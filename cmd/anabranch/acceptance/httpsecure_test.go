@@ -58,8 +58,12 @@ func TestHTTPContractSecured(t *testing.T) {
 	}
 	k.report(200, 400, 401, 404, 409, 413, 415, 422)
 	for id, statuses := range k.byOperation {
-		if statuses[200] == 0 && id != "skip" { // nothing is halted
-			t.Errorf("%s was never done: %v", id, statuses)
+		switch id {
+		case "skip", "remove-node", "read-snapshot": // nothing is halted, drained or saved
+		default:
+			if statuses[200] == 0 {
+				t.Errorf("%s was never done: %v", id, statuses)
+			}
 		}
 	}
 }
