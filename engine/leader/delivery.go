@@ -196,7 +196,7 @@ func (d *Delivery) opened(p Progress, err error, now state.Time) {
 	}
 	d.opens++
 	d.acknowledge(through, p.Offset)
-	d.queue = slices.DeleteFunc(d.queue, func(r *operators.Record) bool { return r.Outbox <= d.shards[r.Shard].Acked })
+	d.queue = slices.DeleteFunc(d.queue, func(r *operators.Record) bool { return r.Outbox <= d.outbox(r.Shard).Acked })
 	d.state, d.slot, d.last, d.backoff = Ready, 0, nil, d.limits.RetryAfter
 }
 
@@ -228,7 +228,7 @@ func (d *Delivery) acknowledge(through map[uint16]uint64, offset int64) {
 	}
 	slices.Sort(shards)
 	for i, s := range shards {
-		d.shards[uint64(s)].Acked = through[s]
+		d.outbox(uint64(s)).Acked = through[s]
 		a := core.Ack{Shard: uint64(s), Through: through[s], Progress: d.progress}
 		if i == len(shards)-1 {
 			a.Progress = offset
