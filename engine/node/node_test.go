@@ -292,3 +292,29 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		}
 	}
 }
+
+// TestStoppedBeforeItRuns stops a node before its replicas run: they let go of
+// their files all the same.
+func TestStoppedBeforeItRuns(t *testing.T) {
+	cfg := config(t, t.TempDir(), startBroker(t, 0, allTopics...).Addr())
+	n, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	stop()
+	for _, s := range n.slots {
+		if err := s.run(ctx); err != nil {
+			t.Errorf("run = %v; want nil", err)
+		}
+	}
+	if err := n.release(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err = Open(cfg); err != nil { // it would wait for the files for ever
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

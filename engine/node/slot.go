@@ -135,6 +135,9 @@ func (s *slot) run(ctx context.Context) error {
 		}
 		s.condemn(err)
 	}
+	if g := s.n.group(s.id); g != nil { // the node was stopped before the replica was run
+		return g.Close()
+	}
 	return nil
 }
 
