@@ -156,6 +156,7 @@ type GroupStatus struct {
 	Written              uint64 // index up to which Pebble has the state
 	LogTime              state.Time
 	OutboxRecords        int
+	LaneMessages         int        // to other shards and not known to be applied there
 	OutboxOldest         state.Time // log time of the oldest undelivered record, 0 if none
 	Delivery             string     // what delivery does: sending, waiting, stopped: why
 	Halted               string     // why, with entry and message; empty if not

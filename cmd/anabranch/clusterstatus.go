@@ -55,6 +55,7 @@ type groupStatus struct {
 	Term, Commit          uint64
 	Applied, Written      uint64
 	OutboxRecords         int       `json:"outbox_records"`
+	LaneMessages          int       `json:"lane_messages"`
 	OutboxOldest          time.Time `json:"outbox_oldest"`
 	Delivery, Halted      string
 	DeadLettered          int    `json:"dead_lettered"`

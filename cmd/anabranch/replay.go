@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"anabranch.dev/bench/replay"
+	"anabranch.dev/cmd/anabranch/internal/settled"
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/engine/node"
 	"anabranch.dev/internal/assembly"
@@ -243,6 +244,7 @@ func (r *replayRun) settle(ctx context.Context, least int64) (clusterStatus, err
 	bar := newProgress(r.errs, "applying", 0)
 	defer bar.finish()
 	answered := time.Now()
+	var watch settled.Watch
 	for {
 		s, err := r.status(ctx)
 		if err == nil {
@@ -251,7 +253,7 @@ func (r *replayRun) settle(ctx context.Context, least int64) (clusterStatus, err
 			end = max(end, least)
 			bar.total(end)
 			bar.set(next)
-			if next >= end && s.delivered() {
+			if watch.Look(next >= end, len(s.Groups), s.leaders()) {
 				return s, nil
 			}
 		} else if time.Since(answered) > settlePatience {
@@ -272,11 +274,14 @@ func (s *clusterStatus) positions() (next, end int64) {
 	return next, end
 }
 
-func (s *clusterStatus) delivered() bool {
-	for _, g := range s.Groups {
-		if g.OutboxRecords > 0 {
-			return false
+// leaders is what the groups' leaders say of them.
+func (s *clusterStatus) leaders() (list []settled.Group) {
+	for _, n := range s.Nodes {
+		for _, g := range n.Groups {
+			if g.Role == "leader" {
+				list = append(list, settled.Group{Group: g.Group, Commit: g.Commit, Applied: g.Applied, OutboxRecords: g.OutboxRecords, LaneMessages: g.LaneMessages})
+			}
 		}
 	}
-	return true
+	return list
 }

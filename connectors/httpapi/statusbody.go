@@ -51,6 +51,7 @@ type groupBody struct {
 	Written       uint64 `json:"written" doc:"index up to which the state is in Pebble"`
 	LogTime       string `json:"log_time,omitempty" format:"date-time"`
 	OutboxRecords int    `json:"outbox_records"`
+	LaneMessages  int    `json:"lane_messages" doc:"messages to other shards that are not known to be applied there"`
 	OutboxOldest  string `json:"outbox_oldest,omitempty" format:"date-time" doc:"log time of the oldest undelivered record"`
 	Delivery      string `json:"delivery" doc:"sending, waiting, or stopped with the reason"`
 	Halted        string `json:"halted,omitempty" doc:"why, with entry and message"`
@@ -120,7 +121,7 @@ func groupOf(g connectors.GroupStatus) groupBody {
 		digests = append(digests, digestBody(d))
 	}
 	return groupBody{Group: g.Group, Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged, Term: g.Term, Commit: g.Commit, Applied: g.Applied,
-		Written: g.Written, LogTime: timeText(g.LogTime), OutboxRecords: g.OutboxRecords, OutboxOldest: timeText(g.OutboxOldest),
+		Written: g.Written, LogTime: timeText(g.LogTime), OutboxRecords: g.OutboxRecords, LaneMessages: g.LaneMessages, OutboxOldest: timeText(g.OutboxOldest),
 		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered, ShardsFrozen: g.ShardsFrozen,
 		Digests: digests}
 }

@@ -63,6 +63,14 @@ func (c *Core) laneUpTo(pair lanePair, index uint64) (count uint64) {
 	return count
 }
 
+// LaneMessages is how many messages to other shards are not known to be applied.
+func (c *Core) LaneMessages() (count uint64) {
+	for _, n := range c.laneDepth { // a sum: the order of the map does not matter
+		count += n
+	}
+	return count
+}
+
 // PendingLanes visits every lane message not known to be applied; those of one
 // lane in order.
 func (c *Core) PendingLanes(fn func(l LaneOut) bool) {

@@ -210,8 +210,16 @@ func TestRestoreFromStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := start(t, config(t, t.TempDir(), &broker{}))
-	other.add("x", "a", 1000)
+	cfg := config(t, t.TempDir(), &broker{})
+	before := start(t, cfg)
+	before.add("x", "a", 1000)
+	before.mustEnd()
+	// It is not run: Raft restores and applies in one goroutine, so nothing may be
+	// applied meanwhile.
+	other, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	counted := &countingReader{ReadCloser: stream}
 	sink, err := other.snaps.Create(meta.Version, meta.Index, meta.Term, meta.Configuration, meta.ConfigurationIndex, nil)
 	if err != nil {
@@ -223,7 +231,7 @@ func TestRestoreFromStream(t *testing.T) {
 	if err := sink.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := (fsm{other.Group}).Restore(counted); err != nil {
+	if err := (fsm{other}).Restore(counted); err != nil {
 		t.Fatal(err)
 	}
 	if counted.n != meta.Size {
@@ -233,7 +241,9 @@ func TestRestoreFromStream(t *testing.T) {
 	if err != nil || answer.(*tally.Total).Sum != 50 {
 		t.Errorf("sum in the restored state = %v, %v; want 50, and nothing of before", answer, err)
 	}
-	other.mustEnd()
+	if err := other.Close(); err != nil {
+		t.Error(err)
+	}
 	r.mustEnd()
 }
 

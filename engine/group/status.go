@@ -49,6 +49,7 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 		s.Written = g.store.Written()
 		s.LogTime = g.core.LogTime()
 		s.OutboxRecords, s.OutboxBytes = g.core.OutboxDepth()
+		s.LaneMessages = int(g.core.LaneMessages())
 		s.DeadLettered = int(g.core.DeadLettered())
 		for _, m := range g.core.Moves() {
 			if m.Phase == core.PhaseFrozen {

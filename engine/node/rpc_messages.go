@@ -288,6 +288,7 @@ type groupStatus struct {
 	Written       uint64     `v:"written"`
 	LogTime       state.Time `v:"log_time"`
 	OutboxRecords int64      `v:"outbox_records"`
+	LaneMessages  int64      `v:"lane_messages"`
 	OutboxOldest  state.Time `v:"outbox_oldest"`
 	Delivery      string     `v:"delivery"`
 	Halted        string     `v:"halted"`

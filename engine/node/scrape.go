@@ -39,6 +39,7 @@ func (n *Node) scrape(emit metrics.Emit) {
 		gauge("anabranch_log_since_snapshot_bytes", "Log since the last snapshot.", float64(s.LogBytes))
 		gauge("anabranch_outbox_depth_records", "Records not yet known to be in Kafka.", float64(s.OutboxRecords))
 		gauge("anabranch_outbox_depth_bytes", "The same in bytes.", float64(s.OutboxBytes))
+		gauge("anabranch_lane_depth_messages", "Messages to other shards not yet known to be applied there.", float64(s.LaneMessages))
 		age := 0.0
 		if s.OutboxOldest != 0 {
 			age = max(0, time.Since(s.OutboxOldest.Wall()).Seconds())

@@ -133,7 +133,7 @@ func (n *Node) ownStatus(ctx context.Context) (*statusAnswer, error) {
 		a.Groups = append(a.Groups, groupStatus{
 			Group: int64(g.Group), Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged,
 			Term: g.Term, Commit: g.Commit, Applied: g.Applied, Written: g.Written, LogTime: g.LogTime,
-			OutboxRecords: int64(g.OutboxRecords), OutboxOldest: g.OutboxOldest, Delivery: g.Delivery, Halted: g.Halted,
+			OutboxRecords: int64(g.OutboxRecords), LaneMessages: int64(g.LaneMessages), OutboxOldest: g.OutboxOldest, Delivery: g.Delivery, Halted: g.Halted,
 			SnapshotIndex: g.SnapshotIndex, Voters: int64(g.Voters), DeadLettered: int64(g.DeadLettered), ShardsFrozen: int64(g.ShardsFrozen),
 		})
 	}
@@ -148,7 +148,7 @@ func (a *statusAnswer) status(m member) connectors.NodeStatus {
 		s.Groups = append(s.Groups, connectors.GroupStatus{
 			Group: int(g.Group), Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged,
 			Term: g.Term, Commit: g.Commit, Applied: g.Applied, Written: g.Written, LogTime: g.LogTime,
-			OutboxRecords: int(g.OutboxRecords), OutboxOldest: g.OutboxOldest, Delivery: g.Delivery, Halted: g.Halted,
+			OutboxRecords: int(g.OutboxRecords), LaneMessages: int(g.LaneMessages), OutboxOldest: g.OutboxOldest, Delivery: g.Delivery, Halted: g.Halted,
 			SnapshotIndex: g.SnapshotIndex, Voters: int(g.Voters), DeadLettered: int(g.DeadLettered), ShardsFrozen: int(g.ShardsFrozen),
 		})
 	}

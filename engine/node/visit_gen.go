@@ -298,6 +298,7 @@ func (x *groupStatus) Visit(v state.Visitor) {
 	v.Uint("written", &x.Written)
 	v.Time("log_time", &x.LogTime)
 	v.Int("outbox_records", &x.OutboxRecords)
+	v.Int("lane_messages", &x.LaneMessages)
 	v.Time("outbox_oldest", &x.OutboxOldest)
 	v.String("delivery", &x.Delivery)
 	v.String("halted", &x.Halted)

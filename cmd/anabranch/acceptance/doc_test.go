@@ -17,6 +17,7 @@ import (
 
 	"anabranch.dev/bench/replay"
 	"anabranch.dev/cmd/anabranch/internal/process"
+	"anabranch.dev/cmd/anabranch/internal/settled"
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/internal/assembly"
 	"anabranch.dev/topology/retail"
@@ -98,13 +99,10 @@ func load(t *testing.T, broker string, s *replay.Script) (records int64) {
 func settle(t *testing.T, d *process.Dev, records int64) process.Status {
 	t.Helper()
 	var s process.Status
+	var watch settled.Watch
 	process.Until(t, long, "inputs applied and delivered", func() bool {
 		s = d.Status()
-		var next int64
-		for _, i := range s.Inputs {
-			next += i.Next
-		}
-		return s.Settled() && next >= records
+		return s.Settled(&watch, records)
 	})
 	return s
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"anabranch.dev/cmd/anabranch/internal/process"
+	"anabranch.dev/cmd/anabranch/internal/settled"
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/internal/apachekafka"
 	"anabranch.dev/internal/assembly"
@@ -218,13 +219,10 @@ func (f *fleet) caughtUp(i int) {
 func (f *fleet) settle(records int64) process.Status {
 	f.t.Helper()
 	var s process.Status
+	var watch settled.Watch
 	process.Until(f.t, long, "inputs applied and delivered", func() bool {
 		s = f.nodes[f.leader()].Status()
-		var next int64
-		for _, i := range s.Inputs {
-			next += i.Next
-		}
-		return s.Settled() && next >= records
+		return s.Settled(&watch, records)
 	})
 	return s
 }

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"anabranch.dev/cmd/anabranch/internal/settled"
 )
 
 // Node is a running node whose API listens on HTTP.
@@ -156,16 +158,26 @@ func (n *Node) Submit(body string) {
 
 // Status is what the API says of the cluster.
 type Status struct {
-	Clock  string `json:"clock"`
-	Ready  bool   `json:"ready"`
-	Groups []struct {
-		Applied       uint64 `json:"applied"`
-		OutboxRecords int    `json:"outbox_records"`
-		Delivery      string `json:"delivery"`
-		Halted        string `json:"halted"`
-		DeadLettered  int64  `json:"dead_lettered"`
-	} `json:"groups"`
+	Clock  string  `json:"clock"`
+	Ready  bool    `json:"ready"`
+	Groups []Group `json:"groups"` // as the asked node sees them
+	Nodes  []struct {
+		Groups []Group `json:"groups"`
+	} `json:"nodes"`
 	Inputs []Input `json:"inputs"`
+}
+
+// Group is a group, as one of its replicas sees it.
+type Group struct {
+	Group         int    `json:"group"`
+	Role          string `json:"role"`
+	Commit        uint64 `json:"commit"`
+	Applied       uint64 `json:"applied"`
+	OutboxRecords int    `json:"outbox_records"`
+	LaneMessages  int    `json:"lane_messages"`
+	Delivery      string `json:"delivery"`
+	Halted        string `json:"halted"`
+	DeadLettered  int64  `json:"dead_lettered"`
 }
 
 // Input is how far an input partition has been applied.
@@ -193,18 +205,22 @@ func (n *Node) Status() Status {
 	return s
 }
 
-// Settled says whether everything that the node has seen in its inputs is
-// applied, and all that came of it delivered.
-func (s *Status) Settled() bool {
-	for _, g := range s.Groups {
-		if g.OutboxRecords > 0 {
-			return false
-		}
-	}
+// Settled takes a look at whether everything that the node has seen in its
+// inputs, and no fewer records than so many, is applied, and all that came of it
+// delivered.
+func (s *Status) Settled(w *settled.Watch, least int64) bool {
+	read, next := len(s.Inputs) > 0, int64(0)
 	for _, i := range s.Inputs {
-		if i.Next < i.End {
-			return false
+		next += i.Next
+		read = read && i.Next >= i.End
+	}
+	var leaders []settled.Group
+	for _, n := range s.Nodes {
+		for _, g := range n.Groups {
+			if g.Role == "leader" {
+				leaders = append(leaders, settled.Group{Group: g.Group, Commit: g.Commit, Applied: g.Applied, OutboxRecords: g.OutboxRecords, LaneMessages: g.LaneMessages})
+			}
 		}
 	}
-	return len(s.Inputs) > 0
+	return w.Look(read && next >= least, len(s.Groups), leaders)
 }
