@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
 
 // long is how long a test waits for much work on a machine that has other work.
-const long = 10 * time.Minute
+const long = 20 * time.Minute
 
 // dataSet is where a data set is, or skips the test.
 func dataSet(t *testing.T, set string) string {
