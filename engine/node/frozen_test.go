@@ -136,3 +136,29 @@ func TestCommandsWaitForAFrozenShard(t *testing.T) {
 		t.Errorf("sum = %d; want %d", sum, want)
 	}
 }
+
+// TestMessagesWaitForAFrozenShard tells a name through Kafka while its shard is on
+// the move: what one group has for it there waits for the other group to have it.
+func TestMessagesWaitForAFrozenShard(t *testing.T) {
+	const rounds = 10
+	r := startRig(t, func(_ int, cfg *Config) { cfg.Groups, cfg.balanceEvery = 2, 100*time.Millisecond })
+	r.spread(2)
+	name, shard := r.nameIn()
+	told := 0
+	tell := func() {
+		for range rounds {
+			var lines [][]byte
+			for range partitions {
+				lines = append(lines, tally.Line(fmt.Sprint("k", told), name, 1))
+				told++
+			}
+			produce(t, r.broker.Addr(), lines...)
+		}
+	}
+	tell()
+	goOn := r.freeze(shard)
+	tell()
+	goOn()
+	tell()
+	r.expect(name, told)
+}
