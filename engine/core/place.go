@@ -90,6 +90,9 @@ func (c *Core) serves(s state.Shard) bool {
 // this group and is not on its way to another.
 func (c *Core) Serves(s state.Shard) bool { return c.serves(s) }
 
+// Frozen says whether a shard of this group is on its way to another.
+func (c *Core) Frozen(s state.Shard) bool { return c.owns(s) && c.places[s].frozen }
+
 // Placements lists where this group believes all shards to be, group shards not
 // included.
 func (c *Core) Placements() []Placement {

@@ -65,8 +65,9 @@ type Config struct {
 	// Records is told every outgoing record as it is replicated, from the
 	// apply goroutine: it must not block.
 	Records func(records []*operators.Record)
-	// Fetch tells the fetcher what the group's sources want. It must not block.
-	Fetch func(actions []leader.Action)
+	// Fetch tells the fetcher what the sources of a tenure want; see
+	// [Group.Tenure]. It must not block.
+	Fetch func(tenure uint64, actions []leader.Action)
 	// SendLane and SendLaneAck take messages and acknowledgements to the leader
 	// of the group that owns Lane.To and LaneAck.From. They must not block and
 	// may lose what they are given: it is sent again.

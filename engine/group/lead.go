@@ -98,7 +98,7 @@ func (g *Group) serve(ctx context.Context) error {
 	for _, s := range t.machines.Intake.Sources() {
 		gone = append(gone, leader.Action{Kind: leader.Remove, Partition: s.ID()})
 	}
-	g.cfg.Fetch(gone)
+	g.cfg.Fetch(t.nonce, gone)
 	return err
 }
 
@@ -192,7 +192,7 @@ func (t *tenure) step(intake bool) error {
 	}
 	if intake {
 		if do := t.machines.Intake.Actions(now); len(do) > 0 {
-			g.cfg.Fetch(do)
+			g.cfg.Fetch(t.nonce, do)
 		}
 		if err := t.propose(now); err != nil {
 			g.fail("propose", err)

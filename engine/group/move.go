@@ -45,7 +45,7 @@ func (g *Group) Sweep(ctx context.Context, w *core.Sweep) (connectors.Reply, err
 }
 
 func (g *Group) step(ctx context.Context, id string, it core.Item) (connectors.Reply, error) {
-	w, err := g.enqueue(replyKey{control: true, id: id}, noShard, func(in *inbox, _ *waiter) { in.moves = append(in.moves, it) })
+	w, err := g.enqueue(replyKey{control: true, id: id}, noShard, ofMove, func(in *inbox, _ *waiter) { in.moves = append(in.moves, it) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -69,6 +69,14 @@ func (g *Group) Serves(s state.Shard) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.core != nil && g.core.Serves(s)
+}
+
+// Frozen says whether a shard of the group is on its way to another, as far as
+// this replica knows.
+func (g *Group) Frozen(s state.Shard) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.core != nil && g.core.Frozen(s)
 }
 
 // Departure is what the new group of a frozen shard must know.

@@ -37,11 +37,21 @@ type reply struct {
 	refused bool // it was never proposed: too much waits
 }
 
+// behalf says on whose behalf there is a wish.
+type behalf uint8
+
+const (
+	ofCaller behalf = iota
+	// ofMove: many callers may wait for the shard that moves, and they are not to
+	// keep it from getting on. The mover takes one step of a shard at a time.
+	ofMove
+)
+
 // add registers a caller, or returns nil when there are too many.
-func (r *replies) add(key replyKey, shard state.Shard) *waiter {
+func (r *replies) add(key replyKey, shard state.Shard, b behalf) *waiter {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.count >= r.max {
+	if r.count >= r.max && b != ofMove {
 		return nil
 	}
 	w := &waiter{key: key, shard: shard, ch: make(chan reply, 4)}

@@ -121,7 +121,7 @@ func baseConfig(t testing.TB, dir string, b *broker) Config {
 			return s, nil
 		},
 		NewSink: b.sink, Encoder: tally.Codec{},
-		Records: func([]*operators.Record) {}, Fetch: func([]leader.Action) {}, Changed: func() {},
+		Records: func([]*operators.Record) {}, Fetch: func(uint64, []leader.Action) {}, Changed: func() {},
 		SendLane: func(*core.Lane) {}, SendLaneAck: func(core.LaneAck) {},
 		Log: slog.New(slog.DiscardHandler), Metrics: metrics.New().Group(0),
 	}

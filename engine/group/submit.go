@@ -20,7 +20,7 @@ import (
 func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	start := time.Now()
 	c := &core.Command{Event: e, Answer: answer}
-	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, g.shardOf(&e), func(in *inbox, w *waiter) { in.commands = append(in.commands, waitedCommand{c, w}) })
+	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, g.shardOf(&e), ofCaller, func(in *inbox, w *waiter) { in.commands = append(in.commands, waitedCommand{c, w}) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -55,7 +55,11 @@ func (g *Group) shardOf(e *operators.Event) state.Shard {
 // Control has a control applied and waits for its outcome.
 func (g *Group) Control(ctx context.Context, c core.Control) (connectors.Reply, error) {
 	c.ID = rand.Text()
-	w, err := g.enqueue(replyKey{control: true, id: c.ID}, noShard, func(in *inbox, _ *waiter) { in.controls = append(in.controls, &c) })
+	b := ofCaller
+	if c.Kind == core.ControlThaw || c.Kind == core.ControlPlaced {
+		b = ofMove
+	}
+	w, err := g.enqueue(replyKey{control: true, id: c.ID}, noShard, b, func(in *inbox, _ *waiter) { in.controls = append(in.controls, &c) })
 	if err != nil {
 		return connectors.Reply{}, err
 	}
@@ -66,8 +70,8 @@ func (g *Group) Control(ctx context.Context, c core.Control) (connectors.Reply, 
 
 // enqueue registers a caller and leaves its wish for the lead loop, if there is
 // one.
-func (g *Group) enqueue(key replyKey, shard state.Shard, put func(in *inbox, w *waiter)) (*waiter, error) {
-	w := g.replies.add(key, shard)
+func (g *Group) enqueue(key replyKey, shard state.Shard, b behalf, put func(in *inbox, w *waiter)) (*waiter, error) {
+	w := g.replies.add(key, shard, b)
 	if w == nil {
 		return nil, connectors.ErrOverloaded
 	}
@@ -115,7 +119,7 @@ func (g *Group) Skip(ctx context.Context, index, message uint64) error {
 	}
 	entry := &core.Entry{Level: core.Level, Items: []core.Item{{Control: &core.Control{
 		ID: rand.Text(), Kind: core.ControlSkip, Index: index, Message: message}}}}
-	w := g.replies.add(replyKey{control: true, id: entry.Items[0].Control.ID}, noShard)
+	w := g.replies.add(replyKey{control: true, id: entry.Items[0].Control.ID}, noShard, ofCaller)
 	if w == nil {
 		return connectors.ErrOverloaded
 	}

@@ -30,7 +30,8 @@
 //	switch op := t.Delivery.Next(now); op.Kind { … }
 //	t.Opened(…) or t.Sent(…)          // its outcome
 //	for _, l := range t.Lanes.Next(now) { … send it to the leader of l.To's group … }
-//	t.Proposer.Lane(l)                // from another group; Output.LaneAcks go back
+//	t.Proposer.Lane(l)                // from another group; Output.LaneAcks go back;
+//	                                  // not taken for a shard that is not served here
 //	t.LaneAcked(a)                    // from another group
 //	… and again at t.WakeAt(now) at the latest
 //

@@ -1,5 +1,7 @@
 package leader
 
+import "slices"
+
 // queue is what waits to be proposed, with its size in bytes.
 type queue[T any] struct {
 	items []sized[T]
@@ -25,6 +27,17 @@ func (q *queue[T]) push(item T, bytes, limit int) bool {
 func (q *queue[T]) unshift(item T, bytes int) {
 	q.items = append([]sized[T]{{item, bytes}}, q.items...)
 	q.bytes += bytes
+}
+
+// drop removes items from anywhere.
+func (q *queue[T]) drop(which func(T) bool) {
+	q.items = slices.DeleteFunc(q.items, func(s sized[T]) bool {
+		if !which(s.item) {
+			return false
+		}
+		q.bytes -= s.bytes
+		return true
+	})
 }
 
 // take removes items up to a budget; if alone, one of any size.

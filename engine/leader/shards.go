@@ -16,10 +16,16 @@ func (t *Tenure) shards(changes []core.ShardChange) {
 		switch ch := &changes[i]; ch.Change {
 		case core.ShardFrozen:
 			t.Intake.removeShard(ch.Shard)
+			t.Proposer.leave(ch.Shard)
+		case core.ShardThawed:
+			delete(t.Proposer.away, ch.Shard)
+			t.Lanes.again(ch.Shard)
 		case core.ShardCame:
+			delete(t.Proposer.away, ch.Shard)
 			t.Delivery.shards[uint64(ch.Shard)] = &Outbox{Shard: uint64(ch.Shard), Acked: ch.Acked, End: ch.End}
 		case core.ShardLeft:
 			delete(t.Delivery.shards, uint64(ch.Shard))
+			t.Proposer.leave(ch.Shard)
 			t.Lanes.drop(ch.Shard)
 		case core.ShardPlaced:
 			t.Delivery.moved[uint64(ch.Shard)] = true
@@ -37,6 +43,13 @@ func (in *Intake) removeShard(s state.Shard) {
 	}
 }
 
+// leave keeps messages for a shard out of the log, until the shard is served here
+// again.
+func (p *Proposer) leave(s state.Shard) {
+	p.away[s] = true
+	p.lanes.drop(func(l *core.Lane) bool { return state.Shard(l.To) == s })
+}
+
 // drop forgets the lanes of a shard that has left, with all acknowledged. It may
 // come back with higher numbers.
 func (l *Lanes) drop(from state.Shard) {
@@ -44,7 +57,8 @@ func (l *Lanes) drop(from state.Shard) {
 }
 
 // again has everything for a shard sent at once: it belongs to another group
-// now, which has been sent nothing yet.
+// now, which has been sent nothing yet, or is served here again. To groups that
+// are not told of the latter, the next try is soon enough.
 func (l *Lanes) again(to state.Shard) {
 	for _, n := range l.lanes {
 		if n.to == to {

@@ -33,6 +33,7 @@ type Start struct {
 	Pending       []*operators.Record
 	Outboxes      []Outbox
 	Moved         []state.Shard // that have changed groups, here or elsewhere
+	Away          []state.Shard // that are not served here
 	Progress      int64         // offset in the progress partition to read on from
 	Lanes         []core.LaneOut
 	OutboxRecords int
@@ -59,6 +60,9 @@ func Read(c *core.Core) Start {
 	for _, p := range c.Placements() {
 		if p.Version > 0 {
 			s.Moved = append(s.Moved, p.Shard)
+		}
+		if !c.Serves(p.Shard) {
+			s.Away = append(s.Away, p.Shard)
 		}
 	}
 	for _, shard := range c.Shards() {

@@ -20,15 +20,15 @@ func (n *Node) Ask(ctx context.Context, stage, query, key string, question state
 	if port == nil {
 		return nil, 0, fmt.Errorf("stage %s answers no query %q", stage, query)
 	}
-	where := func() int { return n.groupOfKey(key) }
-	if g := n.group(where()); c == connectors.Stale && g != nil && g.VotesHere() {
+	shard := state.ShardOf(key, n.cfg.Shards)
+	if g := n.group(n.groupOf(shard)); c == connectors.Stale && g != nil && g.VotesHere() {
 		answer, index, err := g.Ask(ctx, stage, query, key, question, c)
 		if !errors.Is(err, core.ErrElsewhere) {
 			return answer, index, err
 		}
 	}
 	q := &askRequest{Stage: stage, Query: query, Key: key, Consistency: string(c), Question: state.Nested{Value: question}}
-	a, err := forwardTo(ctx, n, where, callAsk, reads, q, func() (*askAnswer, error) { return n.askHere(ctx, q) })
+	a, err := forwardTo(ctx, n, shard, callAsk, reads, q, func() (*askAnswer, error) { return n.askHere(ctx, q) })
 	if err != nil {
 		return nil, 0, err
 	}
@@ -65,21 +65,21 @@ func (n *Node) askHere(ctx context.Context, q *askRequest) (*askAnswer, error) {
 // Submit implements [connectors.Cluster].
 func (n *Node) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	q := &submitRequest{Event: e, Answer: answer}
-	where, err := n.groupOfEvent(&q.Event)
+	shard, err := n.shardOfEvent(&q.Event)
 	if err != nil {
 		return connectors.Reply{}, err
 	}
-	a, err := forwardTo(ctx, n, where, callSubmit, writes, q, func() (*replyAnswer, error) { return n.submitHere(ctx, q) })
+	a, err := forwardTo(ctx, n, shard, callSubmit, writes, q, func() (*replyAnswer, error) { return n.submitHere(ctx, q) })
 	return a.reply(), err
 }
 
 func (n *Node) submitHere(ctx context.Context, q *submitRequest) (*replyAnswer, error) {
-	where, err := n.groupOfEvent(&q.Event)
+	shard, err := n.shardOfEvent(&q.Event)
 	if err != nil {
 		return nil, err
 	}
 	var a replyAnswer
-	return &a, n.atLeader(where(), func(g *group.Group) error {
+	return &a, n.atOwner(shard, func(g *group.Group) error {
 		r, err := g.Submit(ctx, q.Event, q.Answer)
 		if err == nil {
 			err = elsewhere(r)
@@ -97,22 +97,21 @@ func (a *replyAnswer) reply() connectors.Reply {
 	return connectors.Reply(*a)
 }
 
-// groupOfEvent is the group of an event's primary key. What has none is
+// shardOfEvent is the shard of an event's primary key. What has none is
 // dead-lettered by the first group.
-func (n *Node) groupOfEvent(e *operators.Event) (where func() int, err error) {
+func (n *Node) shardOfEvent(e *operators.Event) (state.Shard, error) {
 	input := n.cfg.Plan.Input(e.Type)
 	if input == nil || e.Reject != nil {
-		return func() int { return 0 }, nil
+		return core.GroupShard(n.cfg.Shards, 0), nil
 	}
 	if e.Payload.Value == nil {
 		v := input.Port.New()
 		if err := n.cfg.Codec.Decode(e.Payload.Raw, v); err != nil {
-			return nil, fmt.Errorf("event %s of %s: %w", e.ID, e.Source, err)
+			return 0, fmt.Errorf("event %s of %s: %w", e.ID, e.Source, err)
 		}
 		e.Payload.Value = v
 	}
-	key := input.Key(e.Payload.Value)
-	return func() int { return n.groupOfKey(key) }, nil
+	return state.ShardOf(input.Key(e.Payload.Value), n.cfg.Shards), nil
 }
 
 // elsewhere is the error of what a group refused because the shard concerned is
@@ -131,7 +130,7 @@ func (n *Node) FindDecision(ctx context.Context, id string) (stage, key string, 
 		return "", "", connectors.ErrNotFound
 	}
 	q := &idRequest{ID: id}
-	a, err := forwardTo(ctx, n, func() int { return n.groupOf(shard) }, callFindDecision, reads, q, func() (*decisionAnswer, error) { return n.findDecisionHere(ctx, q) })
+	a, err := forwardTo(ctx, n, shard, callFindDecision, reads, q, func() (*decisionAnswer, error) { return n.findDecisionHere(ctx, q) })
 	if err != nil {
 		return "", "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/peer"
 	"anabranch.dev/operators"
+	"anabranch.dev/state"
 )
 
 // defaultLetters is how many dead letters are listed if no limit is given.
@@ -135,12 +136,12 @@ func (n *Node) deadLettersHere(ctx context.Context, q *lettersRequest) (*letters
 
 // DeadLetter implements [connectors.Cluster].
 func (n *Node) DeadLetter(ctx context.Context, id string) (operators.DeadLetter, error) {
-	at, err := n.groupOfLetter(id)
+	shard, err := n.shardOfLetter(id)
 	if err != nil {
 		return operators.DeadLetter{}, err
 	}
 	q := &idRequest{ID: id}
-	a, err := forwardTo(ctx, n, at, callDeadLetter, reads, q, func() (*lettersAnswer, error) { return n.deadLetterHere(ctx, q) })
+	a, err := forwardTo(ctx, n, shard, callDeadLetter, reads, q, func() (*lettersAnswer, error) { return n.deadLetterHere(ctx, q) })
 	if err != nil {
 		return operators.DeadLetter{}, err
 	}
@@ -149,13 +150,12 @@ func (n *Node) DeadLetter(ctx context.Context, id string) (operators.DeadLetter,
 
 // deadLetterHere answers with the one dead letter.
 func (n *Node) deadLetterHere(ctx context.Context, q *idRequest) (*lettersAnswer, error) {
-	at, err := n.groupOfLetter(q.ID)
+	shard, err := n.shardOfLetter(q.ID)
 	if err != nil {
 		return nil, err
 	}
 	var d *operators.DeadLetter
-	shard, _ := core.DeadLetterShard(q.ID)
-	err = n.atLeader(at(), func(g *group.Group) error {
+	err = n.atLeader(n.groupOf(shard), func(g *group.Group) error {
 		r, err := g.View(ctx, connectors.Linearizable)
 		if err != nil {
 			return err
@@ -175,13 +175,13 @@ func (n *Node) deadLetterHere(ctx context.Context, q *idRequest) (*lettersAnswer
 	return &lettersAnswer{Letters: []operators.DeadLetter{*d}}, nil
 }
 
-// groupOfLetter says where a dead letter is: its shard may move.
-func (n *Node) groupOfLetter(id string) (where func() int, err error) {
+// shardOfLetter says in which shard a dead letter is.
+func (n *Node) shardOfLetter(id string) (state.Shard, error) {
 	shard, ok := core.DeadLetterShard(id)
 	if !ok || int(shard) >= n.cfg.Shards+n.cfg.Groups {
-		return nil, connectors.ErrNotFound
+		return 0, connectors.ErrNotFound
 	}
-	return func() int { return n.groupOf(shard) }, nil
+	return shard, nil
 }
 
 // codeRecordGone refuses a redrive whose record the topic no longer has.
@@ -190,12 +190,12 @@ const codeRecordGone = "record_gone"
 // Redrive implements [connectors.Cluster]: an event of a topic is read there
 // again, anything else is in the dead letter itself.
 func (n *Node) Redrive(ctx context.Context, id string) (connectors.Reply, error) {
-	at, err := n.groupOfLetter(id)
+	shard, err := n.shardOfLetter(id)
 	if err != nil {
 		return connectors.Reply{}, err
 	}
 	q := &idRequest{ID: id}
-	a, err := forwardTo(ctx, n, at, callRedrive, writes, q, func() (*replyAnswer, error) { return n.redriveHere(ctx, q) })
+	a, err := forwardTo(ctx, n, shard, callRedrive, writes, q, func() (*replyAnswer, error) { return n.redriveHere(ctx, q) })
 	return a.reply(), err
 }
 
@@ -215,12 +215,12 @@ func (n *Node) redriveHere(ctx context.Context, q *idRequest) (*replyAnswer, err
 			return nil, fmt.Errorf("redrive %s: %w: %w", d.ID, connectors.ErrUnavailable, err)
 		}
 	}
-	at, err := n.groupOfLetter(d.ID)
+	shard, err := n.shardOfLetter(d.ID)
 	if err != nil {
 		return nil, err
 	}
 	var a replyAnswer
-	return &a, n.atLeader(at(), func(g *group.Group) error {
+	return &a, n.atOwner(shard, func(g *group.Group) error {
 		r, err := g.Control(ctx, c)
 		a = replyAnswer(r)
 		if err == nil {

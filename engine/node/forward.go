@@ -21,6 +21,9 @@ const (
 	leaderPatience = 5 * time.Second
 	// leaderPause is how often it looks for one.
 	leaderPause = 20 * time.Millisecond
+	// frozenPause is how often a request asks for a shard that is on the move
+	// though no change was heard of.
+	frozenPause = 500 * time.Millisecond
 )
 
 // effect says what is known of a request whose answer was lost.
@@ -35,14 +38,14 @@ const (
 // that leads. While none does, it waits. A request whose answer was lost is not
 // made again: what writes is reported as unknown.
 func forward[A any, P visitable[A]](ctx context.Context, n *Node, id int, method string, e effect, q state.Visitable, here func() (*A, error)) (*A, error) {
-	return forwardTo[A, P](ctx, n, func() int { return id }, method, e, q, here)
+	return forwardTo[A, P](ctx, n, core.GroupShard(n.cfg.Shards, id), method, e, q, here)
 }
 
 // forwardTo forwards to the group of a shard, which may be another one by the
 // time that a leader is found: it waits, too, while the shard is on the move.
-func forwardTo[A any, P visitable[A]](ctx context.Context, n *Node, groupOf func() int, method string, e effect, q state.Visitable, here func() (*A, error)) (*A, error) {
-	if g := n.group(groupOf()); g != nil && g.Leading() {
-		if a, err := here(); !errors.Is(err, errNotLeader) {
+func forwardTo[A any, P visitable[A]](ctx context.Context, n *Node, s state.Shard, method string, e effect, q state.Visitable, here func() (*A, error)) (*A, error) {
+	if g := n.group(n.groupOf(s)); g != nil && g.Leading() {
+		if a, err := here(); !astray(err) {
 			return a, err
 		}
 	}
@@ -54,10 +57,15 @@ func forwardTo[A any, P visitable[A]](ctx context.Context, n *Node, groupOf func
 		return nil, connectors.ErrOverloaded
 	}
 	defer n.requests.Add(-1)
+	return carry[A, P](ctx, n, s, method, e, q, here)
+}
+
+// carry has a request carried out, however many wait already.
+func carry[A any, P visitable[A]](ctx context.Context, n *Node, s state.Shard, method string, e effect, q state.Visitable, here func() (*A, error)) (*A, error) {
 	patient, cancel := context.WithTimeout(ctx, leaderPatience)
 	defer cancel()
 	for {
-		id := groupOf()
+		id := n.groupOf(s)
 		leader, err := n.awaitLeader(patient, id)
 		if err != nil {
 			return nil, err
@@ -69,14 +77,50 @@ func forwardTo[A any, P visitable[A]](ctx context.Context, n *Node, groupOf func
 			a, err = call[A, P](ctx, n, leader, method, q)
 			n.forwarded.count(method, err)
 		}
-		if !errors.Is(err, errNotLeader) && !errors.Is(err, peer.ErrUnreachable) {
+		if !astray(err) && !errors.Is(err, peer.ErrUnreachable) {
 			return a, lost(err, e)
 		}
-		if !n.pause(patient) {
+		if !n.awaitPlace(patient, s) {
 			return nil, fmt.Errorf("%w: group %d: %w", connectors.ErrUnavailable, id, err)
 		}
 	}
 }
+
+// awaitPlace waits until a request for a shard may have better luck. While the
+// shard is on the move, as far as is known here, that is when it has arrived or
+// its move was called off; the leader is asked again now and then, since the
+// replica here may not hear of that. It returns false if ctx ended.
+func (n *Node) awaitPlace(ctx context.Context, s state.Shard) bool {
+	if !n.isFrozen(s) {
+		return n.pause(ctx)
+	}
+	t := time.NewTimer(frozenPause)
+	defer t.Stop()
+	for {
+		change := n.change()
+		if !n.isFrozen(s) {
+			return ctx.Err() == nil
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-t.C:
+			return true
+		case <-change:
+		}
+	}
+}
+
+// isFrozen says whether a shard is on the move, as far as the replica of its
+// group on this node knows.
+func (n *Node) isFrozen(s state.Shard) bool {
+	g := n.group(n.groupOf(s))
+	return g != nil && g.Err() == nil && g.Frozen(s)
+}
+
+// astray says whether an error is that of a request which has come to the wrong
+// node, or to the wrong group. Nothing was done.
+func astray(err error) bool { return errors.Is(err, errNotLeader) || errors.Is(err, core.ErrElsewhere) }
 
 // lost says what a call comes to whose answer never came.
 func lost(err error, e effect) error {
@@ -145,8 +189,19 @@ func (n *Node) atLeader(id int, fn func(g *group.Group) error) error {
 		return errNotLeader
 	}
 	err := fn(g)
-	if errors.Is(err, connectors.ErrUnavailable) || errors.Is(err, group.ErrNotLeader) || errors.Is(err, core.ErrElsewhere) {
+	if errors.Is(err, connectors.ErrUnavailable) || errors.Is(err, group.ErrNotLeader) {
 		return fmt.Errorf("%w: %w", errNotLeader, err)
 	}
 	return err
+}
+
+// atOwner is [Node.atLeader] for the group of a shard. While the shard is on the
+// move, or has left, nothing is proposed: whoever asks waits, not the log.
+func (n *Node) atOwner(s state.Shard, fn func(g *group.Group) error) error {
+	return n.atLeader(n.groupOf(s), func(g *group.Group) error {
+		if !g.Serves(s) {
+			return fmt.Errorf("shard %d is on the move, or has moved: %w", s, core.ErrElsewhere)
+		}
+		return fn(g)
+	})
 }

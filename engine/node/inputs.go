@@ -31,7 +31,7 @@ type inputs struct {
 	alias   map[string]string // Kafka's name → alias
 
 	mu      sync.Mutex // guards what follows
-	actions []leader.Action
+	actions []wish
 	wake    context.CancelFunc // ends the poll at hand
 	topics  map[string]connectors.TopicInfo
 	missing []string // topics that don't exist
@@ -42,12 +42,14 @@ type inputs struct {
 	first   []uint64 // and that has read the first topics
 	opened  []uint64 // and that reads on behind them
 
+	readers map[connectors.PartitionID]uint64 // tenure that has each partition read; the poll's
+
 	lookMu sync.Mutex         // one look-up at a time
 	look   connectors.Fetcher // for look-ups beside the poll; made when first needed
 }
 
 func newInputs(n *Node) *inputs {
-	in := &inputs{n: n, alias: map[string]string{}, changed: map[string]bool{},
+	in := &inputs{n: n, alias: map[string]string{}, changed: map[string]bool{}, readers: map[connectors.PartitionID]uint64{},
 		served: make([]uint64, n.cfg.Groups), first: make([]uint64, n.cfg.Groups), opened: make([]uint64, n.cfg.Groups)}
 	for _, t := range n.cfg.Plan.Topics {
 		if t.Input {
@@ -97,11 +99,20 @@ func (in *inputs) firstRead(id int, g *group.Group) bool {
 	return leads && in.first[id] == tenure
 }
 
-// tell queues what a group wants of the fetcher. It never blocks.
-func (in *inputs) tell(actions []leader.Action) {
+// wish is what a tenure of a group wants of the fetcher.
+type wish struct {
+	leader.Action
+	group  int
+	tenure uint64
+}
+
+// tell queues what a tenure of a group wants of the fetcher. It never blocks.
+func (in *inputs) tell(group int, tenure uint64, actions []leader.Action) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.actions = append(in.actions, actions...)
+	for _, a := range actions {
+		in.actions = append(in.actions, wish{a, group, tenure})
+	}
 	if in.wake != nil {
 		in.wake()
 	}
@@ -151,17 +162,8 @@ func (in *inputs) pollOnce(ctx context.Context, f connectors.Fetcher) ([]connect
 	in.actions = nil
 	in.wake = cancel
 	in.mu.Unlock()
-	for _, a := range actions {
-		switch a.Kind {
-		case leader.Assign:
-			f.Assign(a.Partition, a.Offset)
-		case leader.Pause:
-			f.Pause(a.Partition)
-		case leader.Resume:
-			f.Resume(a.Partition)
-		case leader.Remove:
-			f.Remove(a.Partition)
-		}
+	for i := range actions {
+		in.carryOut(f, &actions[i])
 	}
 	fetches, err := f.Poll(pollCtx)
 	if err != nil && pollCtx.Err() != nil {
@@ -170,15 +172,47 @@ func (in *inputs) pollOnce(ctx context.Context, f connectors.Fetcher) ([]connect
 	return fetches, err
 }
 
+// carryOut tells the fetcher what a tenure wants. A partition whose shard has
+// moved is read for another group by now: what an earlier reader of it still
+// wants, such as to end, is not to touch that.
+func (in *inputs) carryOut(f connectors.Fetcher, w *wish) {
+	p := w.Partition
+	if w.Kind == leader.Assign {
+		if at, known := in.partition(p); known && in.groupOf(at) != w.group {
+			return // it has not heard yet
+		}
+		in.readers[p] = w.tenure
+		f.Assign(p, w.Offset)
+		return
+	}
+	if in.readers[p] != w.tenure {
+		return
+	}
+	switch w.Kind {
+	case leader.Pause:
+		f.Pause(p)
+	case leader.Resume:
+		f.Resume(p)
+	case leader.Remove:
+		delete(in.readers, p)
+		f.Remove(p)
+	}
+}
+
+// partition is a partition as the log knows it.
+func (in *inputs) partition(id connectors.PartitionID) (p core.Partition, known bool) {
+	alias, known := in.alias[id.Topic]
+	return core.Partition{Topic: alias, TopicID: id.TopicID, Partition: int64(id.Partition)}, known
+}
+
 // deliver decodes a fetch and hands it to the group that reads the partition.
 func (in *inputs) deliver(f *connectors.Fetch) {
-	alias, ok := in.alias[f.Partition.Topic]
+	p, ok := in.partition(f.Partition)
 	if !ok {
 		return
 	}
-	p := core.Partition{Topic: alias, TopicID: f.Partition.TopicID, Partition: int64(f.Partition.Partition)}
 	if g := in.n.group(in.groupOf(p)); g != nil {
-		g.Fetched(leader.Decode(in.n.cfg.Decoder, alias, f))
+		g.Fetched(leader.Decode(in.n.cfg.Decoder, p.Topic, f))
 	}
 }
 

@@ -220,7 +220,8 @@ func moveOf(g *group.Group, mv core.Move) (core.Move, bool) {
 // step has the new group take a step.
 func (m *mover) step(ctx context.Context, mv core.Move, im *core.Import) (code string, err error) {
 	q := &importRequest{Group: uint64(mv.To), Import: *im}
-	a, err := forward(ctx, m.n, mv.To, callImport, reads, q, func() (*replyAnswer, error) { return m.n.importHere(ctx, q) })
+	at := core.GroupShard(m.n.cfg.Shards, mv.To)
+	a, err := carry(ctx, m.n, at, callImport, reads, q, func() (*replyAnswer, error) { return m.n.importHere(ctx, q) })
 	if err != nil {
 		return "", err
 	}
@@ -268,7 +269,7 @@ func (n *Node) Move(ctx context.Context, shard, to int) error {
 	}
 	before := n.places.of(s)
 	q := &moveRequest{Shard: uint64(shard), Group: uint64(to)}
-	a, err := forwardTo(ctx, n, func() int { return n.groupOf(s) }, callMove, writes, q, func() (*replyAnswer, error) { return n.moveHere(ctx, q) })
+	a, err := forwardTo(ctx, n, s, callMove, writes, q, func() (*replyAnswer, error) { return n.moveHere(ctx, q) })
 	switch {
 	case errors.Is(err, connectors.ErrUnknown): // it may have begun
 	case err != nil:

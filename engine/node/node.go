@@ -148,7 +148,8 @@ func (n *Node) groupConfig(id int) group.Config {
 		Encoder: cfg.Encoder, Gap: leader.GapPolicy(cfg.OnGap), First: func(alias string) bool { return first[alias] },
 		Limits: leader.Limits{OutboxBytes: cfg.MaxOutboxBytes}, MaxRequests: cfg.MaxRequests,
 		SnapshotBytes: cfg.SnapshotBytes,
-		Port:          n.port, Records: n.watchers.publish, Fetch: n.inputs.tell, Placed: n.places.take, Changed: n.changed,
+		Port:          n.port, Records: n.watchers.publish, Placed: n.places.take, Changed: n.changed,
+		Fetch:    func(tenure uint64, actions []leader.Action) { n.inputs.tell(id, tenure, actions) },
 		SendLane: n.lanes.send, SendLaneAck: n.lanes.acknowledge,
 		Stalled: n.stall, Log: cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.disk,
 	}

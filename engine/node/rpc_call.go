@@ -59,6 +59,7 @@ var codes = []struct {
 	err  error
 }{
 	{"not_leader", errNotLeader},
+	{"elsewhere", core.ErrElsewhere},
 	{"unknown", connectors.ErrUnknown},
 	{"not_found", connectors.ErrNotFound},
 	{"overloaded", connectors.ErrOverloaded},

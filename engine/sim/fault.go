@@ -33,7 +33,7 @@ var everywhere = []string{
 var acrossGroups = []string{
 	"lane message lost", "lane message delayed", "lane message doubled", "lane acknowledgement lost", "lane acknowledgement delayed",
 	"lane acknowledgement doubled", "message to a deposed leader", "lane message sent again", "lane number applied before",
-	"lane number too high", "lane message for a shard that is not here", "lane message to the old owner",
+	"lane number too high", "lane message for a shard that is not here", "lane message kept out of the log", "lane message to the old owner",
 	"move begun", "move done", "move called off", "move resumed: frozen", "move resumed: coming", "move resumed: leaving",
 	"leader crashed in a move: frozen", "leader crashed in a move: coming", "leader crashed in a move: leaving",
 	"import lost", "import delayed", "import doubled", "import not yet taken", "import of a piece that was taken",

@@ -66,7 +66,9 @@ func (w *world) sendLane(lane *core.Lane) {
 			w.failf("decode lane: %w", err)
 			return
 		}
-		l.tenure.Proposer.Lane(got)
+		if !l.tenure.Proposer.Lane(got) {
+			w.count("lane message kept out of the log")
+		}
 		l.drive()
 	})
 }
