@@ -38,6 +38,7 @@ var Bugs = []string{
 var RetailBugs = []string{
 	"policy: shadow in force",
 	"allocation: rules of the version before",
+	"allocation: policy changes in an attempt",
 }
 
 var name = os.Getenv("ANABRANCH_PLANTED_BUG")

@@ -113,7 +113,7 @@ type cover struct {
 func (o *Operator) load(c operators.Context, head *Head, number int, hope bool) *attempt {
 	sc := operators.Scratch[scratch](c)
 	a := &sc.attempts[number]
-	a.policy = policy.Allocation(c, o.Policies)
+	a.policy = o.attemptPolicy(c, head)
 	a.rules = sc.compiled(inForce, a.policy.Allocation)
 	return a.load(o, c, head, hope)
 }

@@ -16,6 +16,9 @@
 // right after the decision. Answers of an earlier attempt or round are ignored:
 // their holds were released when the order moved on, on the same lane.
 //
+// An attempt goes by one version of the policy from its choice to its decision,
+// which names it: see version.go.
+//
 // It keeps no stock: operators/inventory and operators/capacity do, and they
 // never grant what is not there. Start at [Operator] and [Operator.Declare];
 // the saga is in saga.go and what it knows in attempt.go, the choice in

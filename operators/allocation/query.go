@@ -20,7 +20,7 @@ func (o *Operator) answerOrder(r operators.Reader, q *OrderQuestion) (*OrderStat
 	}
 	if q.Explained {
 		o.decisions.Scan(r, "", func(_ string, d *Decision) bool {
-			a.Decisions = append(a.Decisions, d.render(&head))
+			a.Decisions = append(a.Decisions, d.Render(&head))
 			return true
 		})
 	}
@@ -39,7 +39,7 @@ func (o *Operator) answerDecision(r operators.Reader, q *DecisionQuestion) (*Dec
 		return nil, nil
 	}
 	head, _ := o.heads.Get(r, rowHead)
-	a := &DecisionState{Order: r.Key(), Decision: found.render(&head)}
+	a := &DecisionState{Order: r.Key(), Decision: found.Render(&head)}
 	a.Lines = renderLines(nil, found.Lines, &a.Decision)
 	o.explanations.Scan(r, fixed(found.Attempt, 6)+"/", func(_ string, e *Explanation) bool {
 		a.Lines = renderLines(a.Lines, e.Facts, &a.Decision)

@@ -8,8 +8,8 @@ import (
 	"anabranch.dev/state"
 )
 
-// render says in full what a decision was made from.
-func (d *Decision) render(h *Head) (row DecisionRow) {
+// Render says in full what a decision was made from.
+func (d *Decision) Render(h *Head) (row DecisionRow) {
 	row = DecisionRow{ID: d.ID, Attempt: d.Attempt, Round: d.Round, Time: d.Time, Failed: d.Failed, Because: d.Because,
 		Policy: event.PolicyRef{Name: policy.NameAllocation, Version: d.Policy},
 		Origin: event.Origin{Channel: h.Channel, Location: h.Location, Staff: h.Staff}, Cost: d.Cost}

@@ -38,6 +38,7 @@ type Head struct {
 	Expiry      state.Time         `v:"expiry"` // when the next reservations may expire, 0 for none
 	Small       *Small             `v:"small"`  // nil: lines, demands and resources have rows of their own
 	Known       bool               `v:"known"`  // the customer has left an identifier
+	Policy      int64              `v:"policy"` // version that the attempt is made under, from when it knows its supply
 
 	own ownership // what of Small this copy may write to
 }

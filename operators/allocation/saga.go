@@ -1,6 +1,8 @@
 package allocation
 
 import (
+	"slices"
+
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
 	"anabranch.dev/operators/policy"
@@ -68,6 +70,7 @@ func (o *Operator) answered(c operators.Context, e *event.AvailabilityAnswered, 
 
 // measure asks for the capacity of places that are limited and could serve.
 func (o *Operator) measure(c operators.Context, head *Head) {
+	o.fixPolicy(c, head)
 	a := o.load(c, head, 0, true)
 	var keys []string
 	for i := range a.places {
@@ -89,6 +92,11 @@ func (o *Operator) measure(c operators.Context, head *Head) {
 
 // nextRound chooses again from what is known now.
 func (o *Operator) nextRound(c operators.Context, head *Head) {
+	if o.overtaken(c, head) {
+		head.State = Asking
+		o.measure(c, head)
+		return
+	}
 	o.choose(c, head, o.load(c, head, 0, false))
 }
 
@@ -227,10 +235,11 @@ func (o *Operator) advance(c operators.Context, head *Head, row string) {
 	}
 }
 
-// endRound decides, or tries again if a claim was refused and rounds are left.
+// endRound decides, or tries again if a claim was refused and rounds are left, or
+// if what is claimed was chosen under a policy that is not kept any more.
 func (o *Operator) endRound(c operators.Context, head *Head) {
-	if head.Refused > 0 && head.Round < MaxRounds {
-		o.giveUp(c, head)
+	if head.Refused > 0 && head.Round < MaxRounds || o.overtaken(c, head) {
+		o.giveUp(c, head, resourceGranted)
 		o.nextRound(c, head)
 		return
 	}
@@ -250,10 +259,10 @@ func (o *Operator) step(c operators.Context, _ string) error {
 	return nil
 }
 
-// giveUp releases what this round has been granted, before the next begins.
-func (o *Operator) giveUp(c operators.Context, head *Head) {
+// giveUp releases this round's claims that are in one of the states.
+func (o *Operator) giveUp(c operators.Context, head *Head, states ...string) {
 	for _, r := range o.listResources(nil, c, head, "") {
-		if r.Round == head.Round && r.State == resourceGranted {
+		if r.Round == head.Round && slices.Contains(states, r.State) {
 			o.release(c, head, r.Key, reasonReplan, nil)
 		}
 	}
@@ -277,6 +286,14 @@ func (o *Operator) timeUp(c operators.Context, _ string) error {
 	head, known := o.heads.Get(c, rowHead)
 	if !known || head.State == Decided {
 		return nil
+	}
+	if head.State == Holding && o.overtaken(c, &head) {
+		o.giveUp(c, &head, resourceGranted, resourceClaimed)
+		o.setPlan(c, &head, nil)
+		head.State = Asking
+	}
+	if head.State == Asking || o.overtaken(c, &head) {
+		o.fixPolicy(c, &head)
 	}
 	a := o.load(c, &head, 0, false)
 	a.late = true

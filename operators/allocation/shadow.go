@@ -24,8 +24,8 @@ const maxChoiceNames = 8
 // same answers: a place whose capacity nobody asked for counts as full.
 func (o *Operator) compare(a *attempt) {
 	p := policy.AllocationShadow(a.c, o.Policies)
-	if p == nil {
-		return
+	if p == nil || a.policy.Version != policy.Allocation(a.c, o.Policies).Version {
+		return // an attempt under an earlier policy says nothing about the one in force
 	}
 	sc := operators.Scratch[scratch](a.c)
 	b := &sc.attempts[shadowAttempt]

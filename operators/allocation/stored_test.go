@@ -56,7 +56,7 @@ func FuzzRender(f *testing.F) {
 	f.Add([]byte{}, []byte{2, 1, 'A', 4, 0, 0, 0, 2, 0})
 	f.Fuzz(func(t *testing.T, plan, lines []byte) {
 		d := &Decision{Plan: plan, Lines: lines}
-		row := d.render(&Head{})
+		row := d.Render(&Head{})
 		if got := len(row.Places) + len(row.Plans); got > len(plan) {
 			t.Errorf("%d places and plans from %d bytes", got, len(plan))
 		}

@@ -3,7 +3,8 @@
 // A proposed policy is checked whole; every fault is named at once and nothing
 // of a faulty one is kept. What passes gets the next version, counted from 1,
 // and is broadcast to every group, so that later decisions name it. The built-in
-// default is version 0 and needs no publication.
+// default is version 0 and needs no publication. The versions replaced last stay
+// broadcast, for what has begun under them and is to end under them.
 //
 // A policy may be published as the shadow of the one in force. It decides
 // nothing: whoever decides also works out what it would have chosen and tells
@@ -12,7 +13,7 @@
 //
 // Start at [Operator]; the rules of a good policy are in check.go and
 // conditions.go, the default is [Default], compiled rules are [Rules], the shadow
-// is in shadow.go.
+// is in shadow.go, the versions that stay in replaced.go.
 package policy
 
 import (
@@ -38,7 +39,7 @@ const KeptVersions = 100
 type Operator struct {
 	Published operators.In[event.PolicyPublished]
 	Compared  operators.In[event.ShadowCompared]
-	Policies  operators.Publication[event.Policy] // rows: name, name/shadow
+	Policies  operators.Publication[event.Policy] // rows: name, name/shadow, name/version
 
 	history     operators.Table[event.Policy] // row: version, 12 digits
 	newest      operators.Table[Newest]
@@ -48,8 +49,9 @@ type Operator struct {
 
 // Newest is the last number given and the version in force.
 type Newest struct {
-	Version int64 `v:"version"`
-	InForce int64 `v:"in_force"`
+	Version  int64      `v:"version"`
+	InForce  int64      `v:"in_force"`
+	Replaced []Replaced `v:"replaced"` // those still broadcast, oldest first
 }
 
 const rowNewest = "newest"
@@ -75,6 +77,9 @@ func (o *Operator) publish(c operators.Context, e *event.PolicyPublished) error 
 	p := event.Policy{
 		Name: e.Name, Version: n.Version, Published: c.LogTime(),
 		Author: e.Author, Comment: e.Comment, Allocation: e.Allocation, Shadow: e.Shadow,
+	}
+	if !e.Shadow {
+		o.keepReplaced(c, e.Name, &n)
 	}
 	oldest := n.Version - KeptVersions
 	if oldest > 0 && oldest != n.InForce {

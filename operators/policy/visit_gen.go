@@ -8,6 +8,7 @@ import "anabranch.dev/state"
 func (x *Newest) Visit(v state.Visitor) {
 	v.Int("version", &x.Version)
 	v.Int("in_force", &x.InForce)
+	state.VisitStructs(v, "replaced", &x.Replaced)
 }
 
 // Visit lists the fields of x.
@@ -20,6 +21,11 @@ func (x *Answer) Visit(v state.Visitor) {
 	state.VisitStruct(v, "current", &x.Current)
 	state.VisitStructs(v, "history", &x.History)
 	state.VisitOptional(v, "shadow", &x.Shadow)
+}
+
+// Visit lists the fields of x.
+func (x *Replaced) Visit(v state.Visitor) {
+	v.Int("version", &x.Version)
 }
 
 // Visit lists the fields of x.

@@ -62,7 +62,11 @@ func (l *Load) policies(f *sim.Final) (errs []error) {
 		used[d.Policy.Version] = true
 	}
 	f.Counts["policy change"] += int64(max(len(used)-1, 0))
-	return errs
+	unmixed, err := l.unmixed(f, versions)
+	if err != nil {
+		return append(errs, err)
+	}
+	return append(errs, unmixed...)
 }
 
 // shapedBy holds the cost terms of a decision against the policy that it names.
@@ -80,11 +84,7 @@ func shapedBy(d *event.AllocationDecided, p *event.Policy) (errs []error) {
 	if len(p.Allocation.Rules) > 0 {
 		everywhere = p.Allocation.Rules[0].Cost
 	}
-	got, want := d.Cost.Terms.Rules%state.One, everywhere*parcels%state.One
-	if shuts := len(p.Allocation.Rules) > 2; shuts && everywhere > 0 && got < want && got%everywhere == 0 {
-		return errs // a place that the policy forbids, and that was held before, costs nothing for rules
-	}
-	if got != want {
+	if got, want := d.Cost.Terms.Rules%state.One, everywhere*parcels%state.One; got != want {
 		errs = append(errs, fmt.Errorf("policy: order %s in %d parcels costs %s for rules; version %d says %s and whole ones", d.Order, parcels,
 			d.Cost.Terms.Rules, p.Version, want))
 	}
