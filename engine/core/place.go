@@ -123,6 +123,33 @@ func ReadPlacements(r state.Reader, shards, group int) (moved []Placement, err e
 	return moved, err
 }
 
+// ReadServed reads which shards a group serves, its own one last: those that
+// belong to it and are not on their way to another. first says where shards are
+// that have never moved.
+func ReadServed(r state.Reader, shards, group int, first func(s state.Shard) int) (served []state.Shard, err error) {
+	here := make([]bool, shards)
+	for s := range here {
+		here[s] = first(state.Shard(s)) == group
+	}
+	each := func(t *state.Table, fn func(s int, v state.Visitable)) error {
+		return r.Scan(state.CellID{Shard: GroupShard(shards, group), Stage: idGroup}, t, "", "", func(row string, v state.Visitable) bool {
+			if s, err := strconv.ParseUint(row, 16, 16); err == nil && int(s) < shards {
+				fn(int(s), v)
+			}
+			return true
+		})
+	}
+	err = errors.Join(
+		each(tabPlace, func(s int, v state.Visitable) { here[s] = v.(*placeRow).Group == uint64(group) }),
+		each(tabMove, func(s int, v state.Visitable) { here[s] = here[s] && v.(*moveRow).Phase != PhaseFrozen }))
+	for s, serves := range here {
+		if serves {
+			served = append(served, state.Shard(s))
+		}
+	}
+	return append(served, GroupShard(shards, group)), err
+}
+
 // PartialShards reads of which shards a group has only some rows: they come from
 // another group, or are to be deleted.
 func PartialShards(r state.Reader, shards, group int) (partial map[state.Shard]bool, err error) {

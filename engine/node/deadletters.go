@@ -1,8 +1,6 @@
 package node
 
 import (
-	"cmp"
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -11,128 +9,9 @@ import (
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
-	"anabranch.dev/engine/peer"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
-
-// defaultLetters is how many dead letters are listed if no limit is given.
-const defaultLetters = 100
-
-// compareLetters orders dead letters by when they were made.
-func compareLetters(a, b *operators.DeadLetter) int {
-	return cmp.Or(cmp.Compare(a.LogTime, b.LogTime), cmp.Compare(a.ID, b.ID))
-}
-
-// oldest keeps the oldest of many dead letters: a heap with the newest on top.
-type oldest struct {
-	letters []*operators.DeadLetter
-	limit   int
-}
-
-func (o *oldest) Len() int           { return len(o.letters) }
-func (o *oldest) Less(i, j int) bool { return compareLetters(o.letters[i], o.letters[j]) > 0 }
-func (o *oldest) Swap(i, j int)      { o.letters[i], o.letters[j] = o.letters[j], o.letters[i] }
-func (o *oldest) Push(x any)         { o.letters = append(o.letters, x.(*operators.DeadLetter)) }
-func (o *oldest) Pop() any {
-	last := o.letters[len(o.letters)-1]
-	o.letters = o.letters[:len(o.letters)-1]
-	return last
-}
-
-func (o *oldest) add(d *operators.DeadLetter) {
-	heap.Push(o, d)
-	if o.Len() > o.limit {
-		heap.Pop(o)
-	}
-}
-
-// DeadLetters implements [connectors.Cluster].
-func (n *Node) DeadLetters(ctx context.Context, f connectors.DeadLetterFilter) ([]operators.DeadLetter, error) {
-	found := &oldest{limit: f.Limit}
-	if found.limit <= 0 {
-		found.limit = defaultLetters
-	}
-	q := lettersRequest{Code: f.Code, Type: f.Type, Limit: int64(found.limit)}
-	if f.After != "" {
-		d, err := n.DeadLetter(ctx, f.After)
-		if err != nil {
-			return nil, fmt.Errorf("go on after dead letter %s: %w", f.After, err)
-		}
-		q.After = &operators.DeadLetter{ID: d.ID, LogTime: d.LogTime}
-	}
-	for id := range n.cfg.Groups {
-		part := q
-		part.Group = uint64(id)
-		if err := n.lettersOf(ctx, &part, found); err != nil {
-			return nil, err
-		}
-	}
-	slices.SortFunc(found.letters, compareLetters)
-	list := make([]operators.DeadLetter, len(found.letters))
-	for i, d := range found.letters {
-		list[i] = *d
-	}
-	return list, nil
-}
-
-// lettersOf collects the oldest dead letters of one group.
-func (n *Node) lettersOf(ctx context.Context, q *lettersRequest, found *oldest) error {
-	for {
-		a, err := forward(ctx, n, int(q.Group), callDeadLetters, reads, q, func() (*lettersAnswer, error) { return n.deadLettersHere(ctx, q) })
-		if err != nil {
-			return err
-		}
-		for i := range a.Letters {
-			found.add(&a.Letters[i])
-		}
-		if q.Limit -= int64(len(a.Letters)); !a.More || q.Limit <= 0 {
-			return nil
-		}
-		last := a.Letters[len(a.Letters)-1]
-		q.After = &operators.DeadLetter{ID: last.ID, LogTime: last.LogTime}
-	}
-}
-
-// maxLettersBytes bounds the dead letters in one answer to another node.
-const maxLettersBytes = peer.MaxMessage / 2
-
-// deadLettersHere lists the oldest dead letters of a group that this node
-// leads, as many as fit into an answer.
-func (n *Node) deadLettersHere(ctx context.Context, q *lettersRequest) (*lettersAnswer, error) {
-	id := int(q.Group)
-	if err := n.checkGroup(id); err != nil {
-		return nil, err
-	}
-	found := &oldest{limit: int(max(1, q.Limit))}
-	err := n.atLeader(id, func(g *group.Group) error {
-		r, err := g.View(ctx, connectors.Linearizable)
-		if err != nil {
-			return err
-		}
-		err = core.ListDeadLetters(r, n.shardsOf(id), func(d *operators.DeadLetter) bool {
-			if (q.Code == "" || q.Code == d.Code) && (q.Type == "" || q.Type == d.Type) &&
-				(q.After == nil || compareLetters(d, q.After) > 0) {
-				found.add(d)
-			}
-			return ctx.Err() == nil
-		})
-		return errors.Join(err, r.Close(), ctx.Err())
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(found.letters, compareLetters)
-	a, size := &lettersAnswer{}, 0
-	for _, d := range found.letters {
-		if size += n.cfg.Codec.Size(core.Level, d); size > maxLettersBytes && len(a.Letters) > 0 {
-			a.More = true
-			break
-		}
-		a.Letters = append(a.Letters, *d)
-	}
-	return a, nil
-}
 
 // DeadLetter implements [connectors.Cluster].
 func (n *Node) DeadLetter(ctx context.Context, id string) (operators.DeadLetter, error) {
@@ -155,14 +34,19 @@ func (n *Node) deadLetterHere(ctx context.Context, q *idRequest) (*lettersAnswer
 		return nil, err
 	}
 	var d *operators.DeadLetter
-	err = n.atLeader(n.groupOf(shard), func(g *group.Group) error {
+	id := n.groupOf(shard)
+	err = n.atLeader(id, func(g *group.Group) error {
 		r, err := g.View(ctx, connectors.Linearizable)
 		if err != nil {
 			return err
 		}
-		d, err = core.FindDeadLetter(r, q.ID)
-		if d == nil && err == nil && !g.Serves(shard) {
-			err = core.ErrElsewhere
+		served, err := n.servedIn(r, id)
+		switch {
+		case err != nil:
+		case !slices.Contains(served, shard): // a shard that was frozen may have gone on elsewhere
+			err = fmt.Errorf("shard %d is on the move, or has moved: %w", shard, core.ErrElsewhere)
+		default:
+			d, err = core.FindDeadLetter(r, q.ID)
 		}
 		return errors.Join(err, r.Close())
 	})

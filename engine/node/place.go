@@ -62,12 +62,8 @@ func (n *Node) groupOf(s state.Shard) int {
 // groupOfKey is the group that a key belongs to.
 func (n *Node) groupOfKey(key string) int { return n.groupOf(state.ShardOf(key, n.cfg.Shards)) }
 
-// shardsOf lists a group's shards, its own one last.
-func (n *Node) shardsOf(id int) (list []state.Shard) {
-	for s := range n.cfg.Shards {
-		if n.groupOf(state.Shard(s)) == id {
-			list = append(list, state.Shard(s))
-		}
-	}
-	return append(list, core.GroupShard(n.cfg.Shards, id))
+// servedIn lists the shards that a group serves, as a view of its state says, its
+// own one last.
+func (n *Node) servedIn(r state.Reader, id int) ([]state.Shard, error) {
+	return core.ReadServed(r, n.cfg.Shards, id, func(s state.Shard) int { return firstGroup(s, n.cfg.Shards, n.cfg.Groups) })
 }

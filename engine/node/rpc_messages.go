@@ -191,16 +191,18 @@ type decisionAnswer struct {
 }
 
 type lettersRequest struct {
-	Group uint64                `v:"group"`
-	Code  string                `v:"code"`
-	Type  string                `v:"type"`
-	After *operators.DeadLetter `v:"after"` // only its id and log time
-	Limit int64                 `v:"limit"`
+	Group  uint64                `v:"group"`
+	Code   string                `v:"code"`
+	Type   string                `v:"type"`
+	After  *operators.DeadLetter `v:"after"` // only its id and log time
+	Limit  int64                 `v:"limit"`
+	Shards []byte                `v:"shards"` // a shardSet
 }
 
 type lettersAnswer struct {
 	Letters []operators.DeadLetter `v:"letters"`
-	More    bool                   `v:"more"` // there are more than fit into an answer
+	More    bool                   `v:"more"`   // there are more than fit into an answer
+	Shards  []byte                 `v:"shards"` // a shardSet: those asked for that the group serves; the letters are theirs
 }
 
 type skipRequest struct {

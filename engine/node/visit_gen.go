@@ -202,12 +202,14 @@ func (x *lettersRequest) Visit(v state.Visitor) {
 	v.String("type", &x.Type)
 	state.VisitOptional(v, "after", &x.After)
 	v.Int("limit", &x.Limit)
+	v.Bytes("shards", &x.Shards)
 }
 
 // Visit lists the fields of x.
 func (x *lettersAnswer) Visit(v state.Visitor) {
 	state.VisitStructs(v, "letters", &x.Letters)
 	v.Bool("more", &x.More)
+	v.Bytes("shards", &x.Shards)
 }
 
 // Visit lists the fields of x.
