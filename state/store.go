@@ -13,6 +13,13 @@ type Store interface {
 	// Cell opens one key of one stage, loading its rows when they are cold.
 	// The handle is good until Commit.
 	Cell(id CellID) Cell
+	// Put stores a row as another store has it, byte for byte. Its table may be
+	// one that this build doesn't know: the row is then kept as it is. A row of a
+	// known table that can't be decoded is a [Fault].
+	Put(r StoredRow)
+	// Remove deletes a row, of whichever table; removing what is not there does
+	// nothing.
+	Remove(id CellID, table TableID, row string)
 	// Savepoint marks a state inside the current entry; Rollback returns to
 	// it. Savepoints nest; Commit forgets them.
 	Savepoint() int

@@ -93,7 +93,6 @@ type Core struct {
 	places []place // by shard
 	moves  map[state.Shard]*moveRow
 	heard  map[state.Shard]uint64 // broadcast rows taken in, by the shard that published them
-	tables map[state.TableID]*state.Table
 
 	outboxes      []shardOutbox // by shard
 	outboxesDirty []state.Shard
@@ -137,7 +136,6 @@ func New(cfg Config, store state.Store) (*Core, error) {
 		stages: map[state.StageID]*topology.Stage{}, lifetimes: map[state.StageID][]*state.Table{},
 		answers: map[*operators.OutPort]bool{}, outlets: map[*operators.OutPort]*outlet{},
 		laneDepth: map[lanePair]uint64{}, skips: map[uint64]map[uint64]bool{}, epoch: 1, scratch: map[state.StageID]*any{},
-		tables: map[state.TableID]*state.Table{},
 	}
 	c.call.core = c
 	c.indexPlan()
@@ -161,9 +159,6 @@ func (c *Core) indexPlan() {
 				c.answers[out] = true
 			}
 		}
-	}
-	for _, t := range Tables(c.plan) {
-		c.tables[t.ID] = t
 	}
 	for _, s := range c.plan.Stages {
 		for _, out := range s.Decl.Outs {

@@ -1,7 +1,9 @@
 package core_test
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"anabranch.dev/engine/core"
@@ -41,6 +43,12 @@ func TestImportTakesPiecesInTurn(t *testing.T) {
 	end := *pieces[1]
 	if code := m.take(mv, &end); code != core.CodeImportNumber {
 		t.Errorf("the end first: %q; want %s", code, core.CodeImportNumber)
+	}
+	damaged := *pieces[0]
+	damaged.Rows = slices.Clone(damaged.Rows)
+	damaged.Rows[0].Value = append(bytes.Clone(damaged.Rows[0].Value), 0)
+	if code := m.take(mv, &damaged); code != core.CodeImportBad {
+		t.Errorf("the rows, one with a byte more: %q; want %s", code, core.CodeImportBad)
 	}
 	for i, want := range []string{"", core.CodeImportNumber} {
 		if code := m.take(mv, pieces[0]); code != want {

@@ -252,9 +252,7 @@ func (c *Core) sweep(w *Sweep) bool {
 	}
 	for i := range w.Rows {
 		r := &w.Rows[i]
-		if t := c.tables[state.TableID(r.Table)]; t != nil {
-			c.store.Cell(state.CellID{Shard: s, Stage: state.StageID(r.Stage), Key: r.Key}).Delete(t, r.Row)
-		}
+		c.store.Remove(state.CellID{Shard: s, Stage: state.StageID(r.Stage), Key: r.Key}, state.TableID(r.Table), r.Row)
 	}
 	if w.Last {
 		c.dropMove(s)

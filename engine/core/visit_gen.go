@@ -121,6 +121,8 @@ func (x *Import) Visit(v state.Visitor) {
 	v.Uint("version", &x.Version)
 	v.Uint("number", &x.Number)
 	state.VisitStructs(v, "rows", &x.Rows)
+	v.Uint("hi", &x.Hi)
+	v.Uint("lo", &x.Lo)
 	state.VisitStructs(v, "holds", &x.Holds)
 	state.VisitOptional(v, "last", &x.Last)
 	v.Bool("cancel", &x.Cancel)

@@ -81,16 +81,18 @@ func Pieces(m core.Move, c core.Departure, rows []state.StoredRow) []*core.Impor
 		all = append(all, im)
 		return im
 	}
-	im, size, end := next(), 0, c.End
+	im, size, end, piece := next(), 0, c.End, core.ImportEnd{}
 	im.Holds = c.Holds
 	for i := range rows {
 		r := &rows[i]
 		row := core.ImportRow{Stage: uint64(r.Cell.Stage), Key: r.Cell.Key, Table: uint64(r.Table), Row: r.Row, Expires: r.Expires, Value: r.Value}
 		end.Count(&row)
 		if size > pieceBytes {
-			im, size = next(), 0
+			im, size, piece = next(), 0, core.ImportEnd{}
 		}
 		im.Rows = append(im.Rows, row)
+		piece.Count(&row)
+		im.Hi, im.Lo = piece.Hi, piece.Lo
 		size += rowOverhead + len(row.Key) + len(row.Row) + len(row.Value)
 	}
 	next().Last = &end

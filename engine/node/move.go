@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// movePatience is how long a shard may be frozen before its move is called
-	// off: nothing is decided for its keys meanwhile.
+	// movePatience is how long a shard may be frozen, without another piece of it
+	// taken, before its move is called off: nothing is decided for its keys
+	// meanwhile.
 	movePatience = 10 * time.Second
 	// movePause is how often what a move waits for is looked at.
 	movePause = 5 * time.Millisecond
@@ -85,13 +86,13 @@ func (m *mover) end(s state.Shard) {
 // drive does what is to be done about a shard in one of its groups, as long as
 // the group is led here.
 func (m *mover) drive(ctx context.Context, g *group.Group, mv core.Move) {
-	begun := time.Now()
+	p := newPatience()
 	for ctx.Err() == nil && g.Leading() {
 		var err error
 		if mv.Phase == core.PhaseLeaving {
 			err = m.sweep(ctx, g, mv)
 		} else {
-			err = m.hand(ctx, g, mv, begun.Add(movePatience))
+			err = m.hand(ctx, g, mv, p)
 		}
 		if err == nil {
 			return
@@ -107,10 +108,8 @@ func (m *mover) drive(ctx context.Context, g *group.Group, mv core.Move) {
 var errMoving = errors.New("not yet")
 
 // hand hands a frozen shard to its new group, or has the move called off.
-func (m *mover) hand(ctx context.Context, g *group.Group, mv core.Move, until time.Time) error {
-	patient, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
-	err := m.handOver(patient, g, mv)
+func (m *mover) hand(ctx context.Context, g *group.Group, mv core.Move, p *patience) error {
+	err := m.handOver(ctx, g, mv, p)
 	switch {
 	case err == nil:
 		m.n.cfg.Log.Info("shard moved", "shard", mv.Shard, "from", mv.From, "to", mv.To)
@@ -133,43 +132,37 @@ func (m *mover) hand(ctx context.Context, g *group.Group, mv core.Move, until ti
 }
 
 // handOver sends the shard's rows to the new group, piece by piece.
-func (m *mover) handOver(ctx context.Context, g *group.Group, mv core.Move) error {
-	if err := m.awaitDrained(ctx, g, mv); err != nil {
+func (m *mover) handOver(ctx context.Context, g *group.Group, mv core.Move, p *patience) error {
+	s := pieces{to: mv.To, step: func(ctx context.Context, im *core.Import) (string, error) { return m.step(ctx, mv, im) }}
+	var err error
+	if s.all, err = m.read(ctx, g, mv, p); err != nil {
 		return err
 	}
-	rows, err := g.Stored(ctx, mv.Shard)
-	if err != nil {
+	p.renew()
+	if err = s.send(ctx, p); err != nil {
 		return err
+	}
+	patient, cancel := p.bound(ctx)
+	defer cancel()
+	return m.awaitGone(patient, g, mv)
+}
+
+// read reads the pieces of a frozen shard, once its rows change no more.
+func (m *mover) read(ctx context.Context, g *group.Group, mv core.Move, p *patience) ([]*core.Import, error) {
+	patient, cancel := p.bound(ctx)
+	defer cancel()
+	if err := m.awaitDrained(patient, g, mv); err != nil {
+		return nil, err
+	}
+	rows, err := g.Stored(patient, mv.Shard)
+	if err != nil {
+		return nil, err
 	}
 	d, err := g.Departure(mv.Shard)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	pieces := leader.Pieces(mv, d, rows)
-	for at := 0; at < len(pieces); {
-		code, err := m.step(ctx, mv, pieces[at])
-		switch {
-		case err != nil:
-			if !wait(ctx, moveRetry) {
-				return err
-			}
-		case code == core.CodeImportOver:
-			return m.awaitGone(ctx, g, mv)
-		case code == core.CodeImportNumber: // an answer was lost, or an earlier leader came so far
-			if at++; at == len(pieces) {
-				return fmt.Errorf("group %d takes no piece of it", mv.To)
-			}
-		case code == core.CodeNotYet:
-			if !wait(ctx, movePause) {
-				return fmt.Errorf("group %d does not catch up: %w", mv.To, ctx.Err())
-			}
-		case code != "":
-			return fmt.Errorf("group %d refuses it: %s", mv.To, code)
-		default:
-			at++
-		}
-	}
-	return m.awaitGone(ctx, g, mv)
+	return leader.Pieces(mv, d, rows), nil
 }
 
 // awaitDrained waits until all that a frozen shard has said is acknowledged.

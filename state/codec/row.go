@@ -132,8 +132,12 @@ func PrefixEnd(prefix []byte) []byte {
 	return nil
 }
 
-// AppendRow appends a stored row: when it expires, and its value.
+// AppendRow appends a stored row: when it expires, and its value. A [Raw] is
+// appended as it is.
 func AppendRow(c state.Codec, b []byte, level uint8, expires state.Time, value state.Visitable) ([]byte, error) {
+	if r, ok := value.(*Raw); ok {
+		return append(b, r.Stored...), nil
+	}
 	out, err := c.Append(appendInt(b, int64(expires)), level, value)
 	if err != nil {
 		return b, err
@@ -141,11 +145,20 @@ func AppendRow(c state.Codec, b []byte, level uint8, expires state.Time, value s
 	return out, nil
 }
 
-// DecodeRow reads a stored row into value.
+// AppendStored appends what [DecodeStored] has read, apart from the key.
+func AppendStored(b []byte, r *state.StoredRow) []byte {
+	return append(appendInt(b, int64(r.Expires)), r.Value...)
+}
+
+// DecodeRow reads a stored row into value. A [Raw] takes it as it is.
 func DecodeRow(c state.Codec, stored []byte, value state.Visitable) (expires state.Time, err error) {
 	expires, n, err := Expires(stored)
 	if err != nil {
 		return 0, err
+	}
+	if r, ok := value.(*Raw); ok {
+		r.Stored = bytes.Clone(stored)
+		return expires, nil
 	}
 	return expires, c.Decode(stored[n:], value)
 }

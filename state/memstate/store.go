@@ -79,6 +79,29 @@ func (s *Store) Cell(id state.CellID) state.Cell {
 	return &cell{s: s, entry: s.entry, shard: id.Shard, prefix: prefix[:len(prefix):len(prefix)]}
 }
 
+// Put implements [state.Store].
+func (s *Store) Put(r state.StoredRow) {
+	prefix := codec.AppendTable(codec.AppendCell(nil, r.Cell), r.Table)
+	key := string(prefix) + r.Row
+	next := row{expires: r.Expires, stored: string(codec.AppendStored(nil, &r))}
+	if t := s.tables[r.Table]; t != nil {
+		next.value = t.New()
+		if err := s.codec.Decode(r.Value, next.value); err != nil {
+			state.Faultf("put row %q of %s at %q: %w", r.Row, t, r.Cell.Key, err)
+		}
+	}
+	next.hash = codec.Hash([]byte(key+next.stored), len(key))
+	old, had := s.rows.Get(key)
+	s.journal = append(s.journal, change{key: key, table: len(prefix), shard: r.Cell.Shard, old: old, had: had})
+	s.replace(key, len(prefix), r.Cell.Shard, next, true)
+}
+
+// Remove implements [state.Store].
+func (s *Store) Remove(id state.CellID, table state.TableID, row string) {
+	prefix := codec.AppendTable(codec.AppendCell(nil, id), table)
+	s.write(string(prefix)+row, len(prefix), id.Shard, nil, 0)
+}
+
 // Savepoint implements [state.Store].
 func (s *Store) Savepoint() int { return len(s.journal) }
 

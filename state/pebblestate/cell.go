@@ -58,6 +58,7 @@ type slot struct {
 	tick    uint64 // entry in whose list of changes it stands
 	size    int32
 	used    uint32 // entry that read or wrote it last, about; in large cells
+	level   uint8  // feature level of a row that was put, 0: of the entry
 
 	last   int32        // place among the changes being collected, plus one
 	run    uint32       // run in which the row stands
@@ -194,10 +195,14 @@ func (c *cell) slot(t *state.Table, row string) *slot {
 	if ok {
 		return c.slots[at].slot
 	}
-	sl := &slot{cell: c, t: t, row: strings.Clone(row), used: uint32(c.s.tick)}
+	return c.place(at, &slot{cell: c, t: t, row: strings.Clone(row), used: uint32(c.s.tick)})
+}
+
+// place puts a slot where it stands; the cell may become large.
+func (c *cell) place(at int, sl *slot) *slot {
 	if len(c.slots) >= c.s.o.limits.smallRows {
 		c.spread()
-		return c.table(t).add(sl)
+		return c.table(sl.t).add(sl)
 	}
 	c.insert(at, sl)
 	return sl
@@ -276,22 +281,24 @@ func (c *cell) scan(t *state.Table, prefix, from string, fn func(row string, val
 }
 
 // write changes the row inside the current entry.
-func (sl *slot) write(value state.Visitable, expires state.Time) {
+func (sl *slot) write(value state.Visitable, expires state.Time) { sl.writeAt(value, expires, 0) }
+
+func (sl *slot) writeAt(value state.Visitable, expires state.Time, level uint8) {
 	if value == sl.value && expires == sl.expires {
 		return
 	}
 	s := sl.cell.s
-	old := undo{sl, sl.value, sl.expires}
+	old := undo{sl, sl.value, sl.expires, sl.level}
 	s.journal = append(s.journal, old)
 	if sl.tick != s.tick {
 		sl.tick = s.tick
 		s.changed = append(s.changed, old)
 	}
-	sl.put(value, expires)
+	sl.put(value, expires, level)
 }
 
 // put sets the row; what it takes in memory is counted when the entry ends.
-func (sl *slot) put(value state.Visitable, expires state.Time) {
+func (sl *slot) put(value state.Visitable, expires state.Time, level uint8) {
 	if sl.cell.isLarge && (sl.value == nil) != (value == nil) {
 		tb := sl.cell.table(sl.t)
 		if value != nil {
@@ -300,7 +307,7 @@ func (sl *slot) put(value state.Visitable, expires state.Time) {
 			tb.count--
 		}
 	}
-	sl.value, sl.expires = value, expires
+	sl.value, sl.expires, sl.level = value, expires, level
 }
 
 // resize measures the row anew and returns how much it has grown.

@@ -63,7 +63,7 @@ func (s *Store) visit(id state.CellID, fn func(key string, c state.Cell) bool) b
 // empty says whether the cell has no row at all, also none of a table that this
 // build doesn't know.
 func (c *cell) empty() bool {
-	return !c.foreign && !c.hasAdded() && (c.whole || !c.hasStored())
+	return !c.hasAdded() && (c.whole && !c.foreign || !c.hasStored())
 }
 
 // hasAdded says whether a row in memory has a value.
@@ -85,8 +85,8 @@ func (c *cell) hasAdded() (found bool) {
 	return false
 }
 
-// hasStored says whether Pebble has a row of a large cell that memory doesn't
-// say is deleted.
+// hasStored says whether Pebble has a row of the cell that memory doesn't say is
+// deleted.
 func (c *cell) hasStored() bool {
 	it, err := c.s.db.NewIter(&pebble.IterOptions{})
 	if err != nil {
@@ -97,6 +97,11 @@ func (c *cell) hasStored() bool {
 	for ok := it.SeekPrefixGE(prefix); ok && !found; ok = it.Next() {
 		found = true
 		id, row := splitRow(it.Key(), len(prefix))
+		for i := range c.slots {
+			if sl := c.slots[i].slot; sl.t.ID == id && sl.row == string(row) {
+				found = sl.value != nil
+			}
+		}
 		for _, p := range c.large {
 			if p.t.ID == id {
 				sl := p.rows.slots.get(string(row))

@@ -169,7 +169,7 @@ func (s *Store) free(freed []release) {
 			continue // stored again, deleted again, or evicted
 		}
 		sl.cell.drop(sl)
-		if r.there && !sl.cell.whole {
+		if r.there && (!sl.cell.whole || s.tables[sl.t.ID] == nil) {
 			s.evicted = max(s.evicted, r.index)
 		}
 	}

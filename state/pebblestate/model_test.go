@@ -187,6 +187,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"scan":         m.use(m.scan),
 		"count":        m.use(m.count),
 		"expire":       m.use(m.expire),
+		"put":          m.use(m.put),
+		"remove":       m.use(m.remove),
 		"savepoint":    m.use(m.savepoint),
 		"rollback":     m.use(m.rollback),
 		"commit":       m.use(m.commit),

@@ -19,8 +19,8 @@ type pending struct {
 	bytes []byte // of all keys and values, also of states that were replaced
 	order []orderedRow
 
-	changes []lastChange // of the entries being collected
-	spent   []release    // deleted rows that Pebble still has
+	changes []change  // of the entries being collected, the last of each row
+	spent   []release // deleted rows that Pebble still has
 	digests digests
 }
 
@@ -30,12 +30,6 @@ type pendingRow struct {
 	key, value int32 // lengths; a deleted row has no value
 	deleted    bool
 	there      bool // Pebble has an earlier state
-}
-
-// lastChange is the last thing that a number of entries say about a row.
-type lastChange struct {
-	change
-	level uint8
 }
 
 // release is a deleted row whose slot is of no use any more.
@@ -51,11 +45,14 @@ func (p *pending) collect(c state.Codec, entries []entry) (gone []release, err e
 	for i := range entries {
 		e := &entries[i]
 		for _, ch := range e.changes {
+			if ch.level == 0 {
+				ch.level = e.level
+			}
 			if at := ch.slot.last; at > 0 {
-				p.changes[at-1] = lastChange{ch, e.level}
+				p.changes[at-1] = ch
 				continue
 			}
-			p.changes = append(p.changes, lastChange{ch, e.level})
+			p.changes = append(p.changes, ch)
 			ch.slot.last = int32(len(p.changes))
 		}
 	}
@@ -84,7 +81,7 @@ func (p *pending) collect(c state.Codec, entries []entry) (gone []release, err e
 
 // add encodes a row's last state and brings its shard's digest up to date. It
 // returns whether Pebble has an earlier state of the row.
-func (p *pending) add(c state.Codec, ch *lastChange) (there bool, err error) {
+func (p *pending) add(c state.Codec, ch *change) (there bool, err error) {
 	sl := ch.slot
 	digest := p.digests.touch(sl.cell.id.Shard)
 	was := sl.stored

@@ -37,6 +37,7 @@ type change struct {
 	slot    *slot
 	value   state.Visitable // nil: deleted
 	expires state.Time
+	level   uint8 // that it is written in, 0: the entry's
 }
 
 const (

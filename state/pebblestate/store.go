@@ -45,6 +45,7 @@ import (
 type Store struct {
 	o      Options
 	tables map[state.TableID]*state.Table
+	others map[state.TableID]*state.Table // that this build doesn't know, of rows that were put or removed
 	pebble *pebble.Options
 	marks  *manifestMarks
 	lock   *pebble.Lock
@@ -98,12 +99,14 @@ type undo struct {
 	slot    *slot
 	value   state.Visitable
 	expires state.Time
+	level   uint8
 }
 
 func newStore(o Options) *Store {
 	s := &Store{
 		o: o, tables: make(map[state.TableID]*state.Table, len(o.Tables)), level: 1, tick: 1,
-		cells: make(map[state.CellID]*cell), queue: newQueue(o.QueueBytes),
+		others: make(map[state.TableID]*state.Table),
+		cells:  make(map[state.CellID]*cell), queue: newQueue(o.QueueBytes),
 		stopped: make(chan struct{}), failed: make(chan struct{}), views: make(map[*view]struct{}),
 	}
 	for _, t := range o.Tables {
@@ -121,7 +124,9 @@ func newStore(o Options) *Store {
 func (s *Store) SetLevel(level uint8) { s.level = level }
 
 // Cell implements [state.Store].
-func (s *Store) Cell(id state.CellID) state.Cell {
+func (s *Store) Cell(id state.CellID) state.Cell { return s.cell(id) }
+
+func (s *Store) cell(id state.CellID) *cell {
 	hash := cellHash(id)
 	c := s.recent[hash%recentCells]
 	if c == nil || c.hash != hash || c.id != id || c.gone {
@@ -152,7 +157,7 @@ func (s *Store) Savepoint() int { return len(s.journal) }
 func (s *Store) Rollback(savepoint int) {
 	for i := len(s.journal) - 1; i >= savepoint; i-- {
 		u := s.journal[i]
-		u.slot.put(u.value, u.expires)
+		u.slot.put(u.value, u.expires, u.level)
 	}
 	clear(s.journal[savepoint:])
 	s.journal = s.journal[:savepoint]
@@ -172,7 +177,7 @@ func (s *Store) Commit(index uint64) {
 			continue
 		}
 		sl.cell.resize(sl)
-		item.changes = append(item.changes, change{sl, sl.value, sl.expires})
+		item.changes = append(item.changes, change{sl, sl.value, sl.expires, sl.level})
 		item.bytes += int64(sl.size)
 		sl.index = index
 		sl.cell.dirty = index

@@ -31,7 +31,7 @@ func (c *cell) table(t *state.Table) *table {
 			return c.large[i].rows
 		}
 	}
-	none := c.whole || c.noted
+	none := (c.whole || c.noted) && c.s.tables[t.ID] != nil
 	tb := &table{cell: c, t: t, complete: none, counted: none}
 	c.large = append(c.large, placedTable{t, tb})
 	c.grow(tableBytes)
