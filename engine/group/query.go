@@ -3,11 +3,13 @@ package group
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/raft"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
 	"anabranch.dev/state"
 )
 
@@ -46,6 +48,20 @@ func (g *Group) FindDecision(ctx context.Context, id string) (stage, key string,
 		return err
 	})
 	return stage, key, err
+}
+
+// Opened reads which partitions' positions the group keeps, and which shards it
+// believes to have moved, not before what was acknowledged.
+func (g *Group) Opened(ctx context.Context) (partitions []core.PartitionState, moved []core.Placement, err error) {
+	if err := g.Fresh(ctx, connectors.Linearizable); err != nil {
+		return nil, nil, err
+	}
+	_, err = g.read(func() error {
+		partitions = g.core.Partitions()
+		moved = slices.DeleteFunc(g.core.Placements(), func(p core.Placement) bool { return p.Version == 0 })
+		return nil
+	})
+	return partitions, moved, err
 }
 
 // View returns the whole state at one index, for scans.

@@ -37,6 +37,7 @@ type inputs struct {
 	missing []string // topics that don't exist
 	changed map[string]bool
 	fault   string   // why Kafka can't be asked
+	unsure  string   // why other groups can't be asked what they have open
 	known   bool     // topics were described
 	served  []uint64 // tenure of each group that has its list
 	first   []uint64 // and that has read the first topics
@@ -82,6 +83,8 @@ func (in *inputs) notReady() string {
 		return ""
 	case in.fault != "":
 		return "inputs: " + in.fault
+	case in.unsure != "":
+		return "inputs: " + in.unsure
 	case !in.known:
 		return "inputs: topics are being looked up"
 	case in.n.cfg.Clock == ClockReplay && len(in.missing) > 0:

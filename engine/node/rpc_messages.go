@@ -30,6 +30,7 @@ const (
 	callLanes        = "lanes"
 	callAdvance      = "advance"
 	callMembers      = "members"
+	callOpened       = "opened"
 )
 
 // hello is what a node says of itself, both when it asks and when it is asked.
@@ -239,6 +240,25 @@ type lanesRequest struct {
 
 type groupRequest struct {
 	Group uint64 `v:"group"`
+}
+
+// openedAnswer is which topics a group has open in its log, and which shards it
+// believes to have moved.
+type openedAnswer struct {
+	Topics []openTopic  `v:"topics"`
+	Moved  []movedShard `v:"moved"`
+}
+
+type openTopic struct {
+	Alias string `v:"alias"`
+	ID    string `v:"id"`
+}
+
+// movedShard is a core.Placement.
+type movedShard struct {
+	Shard   uint64 `v:"shard"`
+	Group   uint64 `v:"group"`
+	Version uint64 `v:"version"`
 }
 
 type shardsAnswer struct {

@@ -79,6 +79,8 @@ func (n *Node) dispatchToLeader(ctx context.Context, method string, b []byte) ([
 		return serve(n, method, b, func(q *moveRequest) (*replyAnswer, error) { return n.movingHere(ctx, q) })
 	case callImport:
 		return serve(n, method, b, func(q *importRequest) (*replyAnswer, error) { return n.importHere(ctx, q) })
+	case callOpened:
+		return serve(n, method, b, func(q *groupRequest) (*openedAnswer, error) { return n.openedHere(ctx, q) })
 	case callMembers:
 		return serve(n, method, b, func(q *membersRequest) (*membersAnswer, error) { return n.membersHere(ctx, q) })
 	case callTransfer:

@@ -27,7 +27,10 @@ func (in *inputs) describe(ctx context.Context, f connectors.Fetcher) {
 			}
 			last = time.Now()
 		}
-		in.assign(ctx)
+		if !in.assign(ctx) {
+			wait(ctx, pollPause)
+			continue
+		}
 		timer := time.NewTimer(time.Until(last.Add(describeEvery)))
 		select {
 		case <-ctx.Done():
@@ -73,16 +76,18 @@ func (in *inputs) ask(ctx context.Context, f connectors.Fetcher) error {
 }
 
 // assign tells every group that leads here what it reads, and lets the other
-// topics in once the first ones are read everywhere.
-func (in *inputs) assign(ctx context.Context) {
+// topics in once the first ones are read everywhere. It returns false if it has to
+// be called again soon: what other groups have open is not known.
+func (in *inputs) assign(ctx context.Context) (sure bool) {
 	in.mu.Lock()
 	ready := in.known && (in.n.cfg.Clock != ClockReplay || len(in.missing) == 0)
 	in.mu.Unlock()
 	if !ready {
-		return
+		return true
 	}
 	tenures := make([]uint64, in.n.cfg.Groups)
 	read := true
+	sure = true
 	for id := range tenures {
 		g := in.n.group(id)
 		if g == nil {
@@ -100,7 +105,15 @@ func (in *inputs) assign(ctx context.Context) {
 		in.served[id] = key
 		in.mu.Unlock()
 		if news {
-			g.SetInputs(in.list(id, g))
+			list, known := in.choose(ctx, id, g)
+			g.SetInputs(list)
+			if !known {
+				in.mu.Lock()
+				in.served[id] = 0
+				in.mu.Unlock()
+				sure, read = false, false
+				continue
+			}
 		}
 		first, err := g.FirstRead(ctx)
 		in.mu.Lock()
@@ -111,7 +124,7 @@ func (in *inputs) assign(ctx context.Context) {
 		read = read && first && err == nil
 	}
 	if !read {
-		return
+		return sure
 	}
 	in.mu.Lock()
 	news := !slices.Equal(in.opened, tenures)
@@ -121,56 +134,7 @@ func (in *inputs) assign(ctx context.Context) {
 		in.n.each(func(_ int, g *group.Group) { g.OpenInputs() })
 		in.n.changed()
 	}
-}
-
-// list is what a group reads: the described partitions of its shards, and those
-// open in its log whose topic is gone, so that this is seen, or if gaps are
-// skipped, so that they become idle. A topic that was made anew under the same
-// name is read only if gaps are skipped.
-func (in *inputs) list(id int, g *group.Group) (list []group.Input) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	open := in.openTopics()
-	for _, p := range g.Partitions() {
-		at := p.Partition
-		if info, ok := in.topics[at.Topic]; (!ok || info.TopicID != at.TopicID) && (in.n.cfg.OnGap == GapStop || !p.Idle) {
-			list = append(list, in.input(at, 0))
-		}
-	}
-	for _, alias := range in.aliases {
-		info, ok := in.topics[alias]
-		if !ok {
-			continue
-		}
-		if ids := open[alias]; len(ids) > 0 && !ids[info.TopicID] && in.n.cfg.OnGap == GapStop {
-			in.changed[alias] = true
-			continue
-		}
-		for n := range info.Partitions {
-			p := core.Partition{Topic: alias, TopicID: info.TopicID, Partition: int64(n)}
-			if in.groupOf(p) == id {
-				list = append(list, in.input(p, info.Starts[n]))
-			}
-		}
-	}
-	return list
-}
-
-// openTopics lists the ids of the topics that any group has open in its log: a
-// group that has none of a topic's partitions is not to take a topic that was made
-// anew for the first of its name.
-func (in *inputs) openTopics() map[string]map[string]bool {
-	open := map[string]map[string]bool{} // alias → topic ids
-	in.n.each(func(_ int, g *group.Group) {
-		for _, p := range g.Partitions() {
-			at := p.Partition
-			if open[at.Topic] == nil {
-				open[at.Topic] = map[string]bool{}
-			}
-			open[at.Topic][at.TopicID] = true
-		}
-	})
-	return open
+	return sure
 }
 
 func (in *inputs) input(p core.Partition, start int64) group.Input {

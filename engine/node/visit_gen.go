@@ -252,6 +252,25 @@ func (x *groupRequest) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *openedAnswer) Visit(v state.Visitor) {
+	state.VisitStructs(v, "topics", &x.Topics)
+	state.VisitStructs(v, "moved", &x.Moved)
+}
+
+// Visit lists the fields of x.
+func (x *openTopic) Visit(v state.Visitor) {
+	v.String("alias", &x.Alias)
+	v.String("id", &x.ID)
+}
+
+// Visit lists the fields of x.
+func (x *movedShard) Visit(v state.Visitor) {
+	v.Uint("shard", &x.Shard)
+	v.Uint("group", &x.Group)
+	v.Uint("version", &x.Version)
+}
+
+// Visit lists the fields of x.
 func (x *shardsAnswer) Visit(v state.Visitor) {
 	state.VisitStructs(v, "shards", &x.Shards)
 }
