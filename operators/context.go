@@ -59,7 +59,8 @@ type Context interface {
 	// it from its cause.
 	EventTime() state.Time
 	// Watermark is the stage's event clock: no event older than it is
-	// expected any more.
+	// expected any more. It moves on, and back only where a shard comes to a
+	// group with partitions that are behind.
 	Watermark() state.Time
 	// Cause is the outside event that led here.
 	Cause() Cause

@@ -19,11 +19,14 @@
 // would be lost. If the second failed, B would have a message that A has not sent
 // yet: A would give its number to another one, which B would drop as a duplicate.
 //
-// A save therefore has every group's leader hold back both, messages that arrive
-// and acknowledgements, from the log. A hold is complete once no entry with either
-// is on its way. When all holds are complete, at T₀, every group's state is copied
-// at its own entry, after T₀. Then all holds are released, each leader saying
-// whether its hold has lasted without a break.
+// Shards pass between groups too, row by row. They come to their new group by steps
+// in its log, and leave the old one when a message on a lane has said so.
+//
+// A save therefore has every group's leader hold back all of it, messages that
+// arrive, acknowledgements and steps of moves, from the log. A hold is complete once
+// no entry with any of it is on its way. When all holds are complete, at T₀, every
+// group's state is copied at its own entry, after T₀. Then all holds are released,
+// each leader saying whether its hold has lasted without a break.
 //
 // Whatever acknowledgement A has applied before its copy, it had applied before its
 // own hold was complete, so before T₀; B had applied the message before it sent the

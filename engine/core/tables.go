@@ -96,7 +96,8 @@ func Tables(plan *topology.Plan) []*state.Table {
 }
 
 // GroupShard is a group's reserved shard, which never moves: broadcast tables,
-// other groups' watermarks and log time are its rows.
+// watermarks, log time, where shards are and, in the first group, the list of
+// members are its rows.
 func GroupShard(shards, group int) state.Shard { return state.Shard(shards + group) }
 
 // positionRow is how far a partition has been applied.

@@ -13,10 +13,12 @@ import (
 // less the lateness; at depth d + 1 it is the minimum of depth d over all
 // groups. A group sends its watermarks to another only once every lane message
 // put on a lane to it before has been applied there, so that a watermark never
-// overtakes an event.
+// overtakes an event. They go forward, but for one case: partitions that come with
+// a shard may be behind what the new group has told, and then its watermarks are
+// lowered to theirs, here and in all other groups, before the shard is there.
 type watermarks struct {
 	topics []string              // input topics, sorted
-	own    map[string]state.Time // depth 0, by topic; never goes back
+	own    map[string]state.Time // depth 0, by topic; goes back by [watermarks.hold] only
 	got    map[markID]state.Time // what other groups said
 	depth  int                   // greatest depth of any stage
 	dirty  []string              // topics of own that changed in this entry
@@ -113,7 +115,8 @@ func (w *watermarks) at(c *Core, topic string, depth int) state.Time {
 	return mark
 }
 
-// live is this group's own watermark of a topic now. It never goes back.
+// live is this group's own watermark of a topic now. It goes back only where own
+// does.
 func (w *watermarks) live(c *Core, topic string) state.Time {
 	mark, reading := state.Time(0), false
 	for _, p := range c.partitions {

@@ -9,7 +9,8 @@
 //     reads, which keep what is fetched and not yet applied and offer ranges;
 //     under the replay clock it merges them strictly by event time;
 //   - a [Proposer], which gathers ranges, lane messages, commands,
-//     acknowledgements, inputs and controls into entries;
+//     acknowledgements, inputs, controls and steps of moves into entries, and for
+//     a moment leaves out what comes of other groups while they are copied;
 //   - a [Delivery], which takes the outbox to Kafka, one transaction at a time;
 //   - [Lanes], which sends messages to other groups until they are acknowledged.
 //

@@ -30,7 +30,8 @@
 //
 // All inputs of the node are read over one connection, by one goroutine, which
 // decodes what it fetches and hands it to the group that owns the partition.
-// What is to be read is decided by the log: see inputs.go.
+// What is to be read is decided by the log: see inputs.go and, for topics that a
+// group has not open yet, opened.go.
 //
 // [Node.Run] owns every goroutine. An orderly stop hands leaderships over, ends
 // the sources, then the groups, each of which waits for what it has in flight.

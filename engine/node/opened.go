@@ -34,8 +34,8 @@ func (in *inputs) choose(ctx context.Context, id int, g *group.Group) (list []gr
 		return list, true
 	}
 	all, err := in.n.openTopics(ctx)
-	in.noteUnsure(err)
 	if err != nil {
+		in.noteUnsure(err)
 		return list, false
 	}
 	return in.list(id, g, all, true)

@@ -123,6 +123,9 @@ func (in *inputs) assign(ctx context.Context) (sure bool) {
 		in.mu.Unlock()
 		read = read && first && err == nil
 	}
+	if sure {
+		in.noteUnsure(nil)
+	}
 	if !read {
 		return sure
 	}
