@@ -121,7 +121,7 @@ func (c *Core) reload() {
 	c.originCount, c.lastPartition = nil, nil
 	c.queue, c.conflated, c.wakes, c.outboxesDirty = c.queue[:0], nil, c.wakes[:0], c.outboxesDirty[:0]
 	c.outboxRecords, c.outboxBytes, c.deadLetters = 0, 0, 0
-	c.laneDepth = map[lanePair]uint64{}
+	c.laneDepth, c.laneFrom = map[lanePair]uint64{}, map[state.Shard]uint64{}
 	c.load()
 }
 

@@ -103,7 +103,8 @@ type Core struct {
 	deadLetters   int64
 	conflated     []state.Shard // with conflated records
 	flushing      []conflated
-	laneDepth     map[lanePair]uint64 // unacknowledged messages per lane
+	laneDepth     map[lanePair]uint64    // unacknowledged messages per lane
+	laneFrom      map[state.Shard]uint64 // and of all lanes from a shard
 
 	halt    *Halt
 	waiting []waitingEntry
@@ -135,7 +136,7 @@ func New(cfg Config, store state.Store) (*Core, error) {
 		byName: map[string]*partition{}, counters: map[string]*counter{},
 		stages: map[state.StageID]*topology.Stage{}, lifetimes: map[state.StageID][]*state.Table{},
 		answers: map[*operators.OutPort]bool{}, outlets: map[*operators.OutPort]*outlet{},
-		laneDepth: map[lanePair]uint64{}, skips: map[uint64]map[uint64]bool{}, epoch: 1, scratch: map[state.StageID]*any{},
+		laneDepth: map[lanePair]uint64{}, laneFrom: map[state.Shard]uint64{}, skips: map[uint64]map[uint64]bool{}, epoch: 1, scratch: map[state.StageID]*any{},
 	}
 	c.call.core = c
 	c.indexPlan()

@@ -30,7 +30,7 @@ func (c *Core) loadLanes(shard state.Shard) {
 	c.store.Cells(shard, idLane, func(key string, cell state.Cell) bool {
 		if to, err := strconv.ParseUint(key, 16, 16); err == nil {
 			if h := laneHeadOf(cell); h.Next > h.Acked+1 {
-				c.laneDepth[lanePair{shard, state.Shard(to)}] = h.Next - h.Acked - 1
+				c.setDepth(lanePair{shard, state.Shard(to)}, h.Next-h.Acked-1)
 			}
 		}
 		return true
@@ -46,7 +46,21 @@ func (c *Core) toLane(from, to state.Shard, m *Message) {
 	c.out.Lanes = append(c.out.Lanes, LaneOut{From: from, To: to, Number: h.Next, Message: &row.Message})
 	h.Next++
 	cell.Set(tabLaneHead, "", &h, 0)
-	c.laneDepth[lanePair{from, to}]++
+	pair := lanePair{from, to}
+	c.setDepth(pair, c.laneDepth[pair]+1)
+}
+
+// setDepth notes how many messages of a lane are not acknowledged.
+func (c *Core) setDepth(pair lanePair, depth uint64) {
+	c.laneFrom[pair.from] += depth - c.laneDepth[pair]
+	if depth > 0 {
+		c.laneDepth[pair] = depth
+	} else {
+		delete(c.laneDepth, pair)
+	}
+	if c.laneFrom[pair.from] == 0 {
+		delete(c.laneFrom, pair.from)
+	}
 }
 
 // laneUpTo counts the messages of a lane that entries up to an index put there
@@ -169,12 +183,7 @@ func (c *Core) applyLaneAck(a *LaneAck) {
 	h = laneHeadOf(cell) // word of a watermark may have gone onto this very lane
 	h.Acked = a.Through
 	cell.Set(tabLaneHead, "", &h, 0)
-	pair := lanePair{from, to}
-	if depth := h.Next - h.Acked - 1; depth > 0 {
-		c.laneDepth[pair] = depth
-	} else {
-		delete(c.laneDepth, pair)
-	}
+	c.setDepth(lanePair{from, to}, h.Next-h.Acked-1)
 }
 
 // publish writes a row of a broadcast table in every group.

@@ -82,18 +82,56 @@ type Move struct {
 	Drained bool
 }
 
+// MaxFrozen is how many shards of a group may be frozen at a time.
+const MaxFrozen = 8
+
+// CodeMovesFull: as many shards of the group are on their way as may be; again,
+// when one has arrived.
+const CodeMovesFull = "moves_full"
+
 // Moves lists the moves that this group has a part in, by shard.
 func (c *Core) Moves() (list []Move) {
 	for _, s := range slices.Sorted(maps.Keys(c.moves)) {
-		m := c.moves[s]
-		mv := Move{Shard: s, Phase: m.Phase, From: int(m.From), To: int(m.To), Move: m.Move, Version: m.Version, Next: m.Next}
-		if m.Phase == PhaseFrozen {
-			mv.Records, mv.Messages = c.unsaid(s)
-			mv.Drained = mv.Records+mv.Messages == 0
-		}
+		mv, _ := c.MoveOf(s)
 		list = append(list, mv)
 	}
 	return list
+}
+
+// MoveOf is the move of a shard that this group has a part in, if there is one.
+func (c *Core) MoveOf(s state.Shard) (mv Move, ok bool) {
+	m := c.moves[s]
+	if m == nil {
+		return Move{}, false
+	}
+	mv = Move{Shard: s, Phase: m.Phase, From: int(m.From), To: int(m.To), Move: m.Move, Version: m.Version, Next: m.Next}
+	if m.Phase == PhaseFrozen {
+		h := &c.outboxes[s].head
+		mv.Records, mv.Messages = h.Next-1-h.Acked, c.laneFrom[s]
+		mv.Drained = mv.Records+mv.Messages == 0
+	}
+	return mv, true
+}
+
+// Awaited lists the shards that have not acknowledged what a shard has told them.
+func (c *Core) Awaited(s state.Shard) (list []state.Shard) {
+	for pair := range c.laneDepth { // sorted below
+		if pair.from == s {
+			list = append(list, pair.to)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// frozen counts this group's shards that are on their way to others.
+func (c *Core) frozen() (n int) {
+	for _, m := range c.moves { // a sum: the order of the map does not matter
+		if m.Phase == PhaseFrozen {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *Core) setMove(s state.Shard, m moveRow) {
@@ -105,17 +143,6 @@ func (c *Core) setMove(s state.Shard, m moveRow) {
 func (c *Core) dropMove(s state.Shard) {
 	delete(c.moves, s)
 	c.groupCell.Delete(tabMove, shardRow(s))
-}
-
-// unsaid counts what a shard has said and nobody has acknowledged.
-func (c *Core) unsaid(s state.Shard) (records, messages uint64) {
-	h := &c.outboxes[s].head
-	for pair, n := range c.laneDepth { // a sum: the order of the map does not matter
-		if pair.from == s {
-			messages += n
-		}
-	}
-	return h.Next - 1 - h.Acked, messages
 }
 
 // freeze begins to move a shard to another group.
@@ -132,6 +159,8 @@ func (c *Core) freeze(k *Control) (code string) {
 		return "group_invalid"
 	case c.moves[s] != nil:
 		return "move_running"
+	case c.frozen() >= MaxFrozen:
+		return CodeMovesFull
 	}
 	c.setMove(s, moveRow{Phase: PhaseFrozen, From: uint64(c.cfg.Group), To: k.Group, Move: c.index, Version: c.places[s].Version + 1})
 	c.places[s].frozen = true

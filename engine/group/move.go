@@ -64,6 +64,26 @@ func (g *Group) Moves() []core.Move {
 	return g.core.Moves()
 }
 
+// MoveOf is the move of a shard that the group has a part in, if there is one.
+func (g *Group) MoveOf(s state.Shard) (mv core.Move, ok bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.core == nil {
+		return mv, false
+	}
+	return g.core.MoveOf(s)
+}
+
+// Awaited lists the shards that have not acknowledged what a shard has told them.
+func (g *Group) Awaited(s state.Shard) []state.Shard {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.core == nil {
+		return nil
+	}
+	return g.core.Awaited(s)
+}
+
 // Serves says whether messages for a shard are applied here now.
 func (g *Group) Serves(s state.Shard) bool {
 	g.mu.Lock()
