@@ -115,7 +115,7 @@ func (c *Core) MoveOf(s state.Shard) (mv Move, ok bool) {
 
 // Awaited lists the shards that have not acknowledged what a shard has told them.
 func (c *Core) Awaited(s state.Shard) (list []state.Shard) {
-	for pair := range c.laneDepth { // sorted below
+	for pair := range c.laneDepth { // sorted below: the order of the map does not matter
 		if pair.from == s {
 			list = append(list, pair.to)
 		}

@@ -202,4 +202,3 @@ func (n *Node) deadLettersHere(ctx context.Context, q *lettersRequest) (*letters
 	}
 	return a, nil
 }
-
