@@ -12,21 +12,22 @@ import (
 )
 
 // TestPlantedBugs checks the shop's own checks: each bug that can be planted in
-// its operators is found by a few seeds.
+// its operators is found by a few seeds. Two groups have what one never has: a
+// policy that reaches an order while other groups keep it waiting, which is rare.
 func TestPlantedBugs(t *testing.T) {
+	const seeds = 200
 	for _, bug := range planted.RetailBugs {
 		t.Run(bug, func(t *testing.T) {
 			planted.Plant(bug)
 			defer planted.Plant("")
-			for seed := uint64(1); seed <= 100; seed++ {
-				groups := 1 << (seed % 3) // what goes wrong between groups is seldom seen in one
-				if _, err := simload.Run(sim.Config{Seed: seed, Groups: groups}, simload.Things); err != nil {
+			for seed := uint64(1); seed <= seeds; seed++ {
+				if _, err := simload.Run(sim.Config{Seed: seed, Groups: 2}, simload.Things); err != nil {
 					first, _, _ := strings.Cut(err.Error(), "\n")
-					t.Logf("seed %d, %d groups: %s", seed, groups, first)
+					t.Logf("seed %d: %s", seed, first)
 					return
 				}
 			}
-			t.Errorf("not found by 100 seeds")
+			t.Errorf("not found by %d seeds", seeds)
 		})
 	}
 }
