@@ -183,6 +183,9 @@ func (c *Core) placed(m *Message) {
 	if int(s) >= c.cfg.Shards || version <= c.places[s].Version {
 		return
 	}
+	if m := c.moves[s]; m != nil && m.Phase == PhaseComing && m.Version <= version {
+		c.callOff(s, &Import{Move: m.Move, Version: m.Version}) // it went elsewhere, in a life before
+	}
 	was, row := c.owns(s), c.places[s].placeRow
 	row.Group, row.Version = to, version
 	c.setPlace(s, row)
