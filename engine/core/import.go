@@ -2,7 +2,6 @@ package core
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/zeebo/xxh3"
 
@@ -225,7 +224,7 @@ func (c *Core) arrive(s state.Shard, end *ImportEnd) (code string) {
 	for g := range c.cfg.Groups {
 		if g != c.cfg.Group {
 			c.toLane(GroupShard(c.cfg.Shards, c.cfg.Group), GroupShard(c.cfg.Shards, g),
-				&Message{Kind: KindPlaced, Port: uint64(s), Depth: uint64(c.cfg.Group), Time: state.Time(min(m.Version, math.MaxInt64))})
+				placedMessage(s, c.cfg.Group, m.Version))
 		}
 	}
 	return ""

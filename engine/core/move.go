@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	"anabranch.dev/state"
@@ -174,6 +175,11 @@ func (c *Core) wake(s state.Shard) {
 	if len(c.conflated) > 0 && c.group.Conflate == 0 {
 		c.group.Conflate = c.group.LogTime
 	}
+}
+
+// placedMessage is a group's word that it has a shard.
+func placedMessage(s state.Shard, group int, version uint64) *Message {
+	return &Message{Kind: KindPlaced, Port: uint64(s), Depth: uint64(group), Time: state.Time(min(version, math.MaxInt64))}
 }
 
 // placed takes word of the new group that a shard has moved there.
