@@ -2,7 +2,6 @@ package core
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/zeebo/xxh3"
 
@@ -124,6 +123,8 @@ func (c *Core) takeIn(im *Import) (code string) {
 		return CodeImportOver
 	case compareMoves(im.Version, im.Move, at.BarredVersion, at.BarredMove) <= 0:
 		return CodeImportBarred
+	case im.Cancel:
+		return c.callOff(s, im)
 	case c.owns(s) || m != nil && m.Phase == PhaseLeaving:
 		return CodeNotYet // rows of an earlier time are still here
 	}
@@ -132,10 +133,9 @@ func (c *Core) takeIn(im *Import) (code string) {
 	}
 	same := m != nil && m.Move == im.Move && m.Version == im.Version
 	switch {
-	case im.Cancel:
-		return c.callOff(s, im)
-	case m != nil && !same && compareMoves(im.Version, im.Move, m.Version, m.Move) > 0:
-		return c.callOff(s, &Import{From: m.From, Move: m.Move, Version: m.Version}) // then the rows must go first
+	case m != nil && !same: // of an earlier one: its rows must go first
+		c.callOff(s, &Import{Move: m.Move, Version: m.Version})
+		return CodeNotYet
 	case m == nil && im.Number == 1:
 		c.expect(s, im)
 	case !same || im.Number != m.Next:
@@ -155,23 +155,26 @@ func (c *Core) expect(s state.Shard, im *Import) {
 	c.marks.hold(c, im.Holds)
 }
 
-// callOff ends a move for good: no piece of it is taken any more.
+// callOff ends a move, and all before it, for good: no piece of it is taken any
+// more, whatever there is of the shard here. What was taken in is deleted; rows
+// of a time when the shard was this group's are not touched.
 func (c *Core) callOff(s state.Shard, im *Import) (code string) {
+	m := c.moves[s]
+	coming := m != nil && m.Phase == PhaseComing
+	if coming && compareMoves(im.Version, im.Move, m.Version, m.Move) < 0 {
+		return CodeImportBarred // there is a later one, which goes on
+	}
 	row := c.places[s].placeRow
 	row.BarredVersion, row.BarredMove = im.Version, im.Move
 	c.places[s].placeRow = row
 	c.groupCell.Set(tabPlace, shardRow(s), &row, 0)
-	m := c.moves[s]
-	if m == nil {
+	if !coming {
 		return ""
 	}
 	c.marks.release(c, m.Holds)
 	c.out.Moved = append(c.out.Moved, ShardChange{Shard: s, Change: ShardRefused})
 	c.setMove(s, moveRow{Phase: PhaseLeaving, From: m.From, To: m.To, Move: m.Move, Version: m.Version})
-	if m.Move == im.Move && m.Version == im.Version && im.Cancel {
-		return ""
-	}
-	return CodeNotYet
+	return ""
 }
 
 // takeRows stores a piece, byte for byte: what becomes of it does not depend on
@@ -220,7 +223,7 @@ func (c *Core) arrive(s state.Shard, end *ImportEnd) (code string) {
 	for g := range c.cfg.Groups {
 		if g != c.cfg.Group {
 			c.toLane(GroupShard(c.cfg.Shards, c.cfg.Group), GroupShard(c.cfg.Shards, g),
-				&Message{Kind: KindPlaced, Port: uint64(s), Depth: uint64(c.cfg.Group), Time: state.Time(min(m.Version, math.MaxInt64))})
+				placedMessage(s, c.cfg.Group, m.Version))
 		}
 	}
 	return ""

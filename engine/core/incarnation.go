@@ -1,6 +1,11 @@
 package core
 
-import "anabranch.dev/state"
+import (
+	"maps"
+	"slices"
+
+	"anabranch.dev/state"
+)
 
 // Lanes says what becomes of the lanes in a new incarnation.
 type Lanes bool
@@ -19,7 +24,7 @@ const (
 // BeginIncarnation makes what a new incarnation of the cluster begins with: the
 // state of the one before, as if an entry at index had changed what must change.
 // That is the group's own row, whose offset in the progress topic is of the life
-// before, and, where lanes restart, the rows of lanes. It is called once, on a
+// before, and, where lanes restart, the rows of lanes and of moves. It is called once, on a
 // core that has applied everything that is to be kept, and before the first entry
 // of the new life; the core itself is then of no further use. Entries that a
 // halted core holds back are not part of what goes on.
@@ -36,12 +41,53 @@ func (c *Core) BeginIncarnation(index uint64, lanes Lanes) {
 				c.store.Cell(state.CellID{Shard: shard, Stage: idLaneIn, Key: from}).Delete(tabLaneIn, "")
 			}
 		})
+		c.placeAnew(index)
 	}
 	c.group.Progress = 0
 	row := c.group
 	c.groupCell.Set(tabGroup, "", &row, 0)
 	c.store.Commit(index)
 	c.epoch++
+}
+
+// placeAnew has the groups find out again where shards are. What was noted in
+// terms of another group's log, or of what it has published, may be of entries
+// that are lost there: it would bar moves of the new life, or have them wait for
+// ever. A shard that was on its way here is sent again from its first row, if it
+// is still on its way. And all groups are told of each shard that has moved here:
+// the one it came from may have lost that it let it go.
+func (c *Core) placeAnew(index uint64) {
+	for s := range c.cfg.Shards {
+		s := state.Shard(s)
+		row := c.places[s].placeRow
+		if row.BarredVersion > 0 {
+			row.BarredVersion, row.BarredMove = 0, 0
+			c.groupCell.Set(tabPlace, shardRow(s), &row, 0)
+		}
+		if m := c.moves[s]; m != nil && m.Phase == PhaseComing {
+			c.setMove(s, moveRow{Phase: PhaseLeaving, From: m.From, To: m.To, Move: m.Move, Version: m.Version})
+		}
+		if !c.owns(s) || row.Version == 0 {
+			continue
+		}
+		for g := range c.cfg.Groups {
+			if g != c.cfg.Group {
+				c.sayAgain(GroupShard(c.cfg.Shards, g), index, placedMessage(s, c.cfg.Group, row.Version))
+			}
+		}
+	}
+	for _, s := range slices.Sorted(maps.Keys(c.heard)) {
+		c.groupCell.Delete(tabHeard, shardRow(s))
+	}
+}
+
+// sayAgain puts a message of the group's own shard last on a lane.
+func (c *Core) sayAgain(to state.Shard, index uint64, m *Message) {
+	lane := c.laneCell(GroupShard(c.cfg.Shards, c.cfg.Group), to)
+	h := laneHeadOf(lane)
+	lane.Set(tabLane, number8(h.Next), &laneRow{Index: index, Message: *m}, 0)
+	h.Next++
+	lane.Set(tabLaneHead, "", &h, 0)
 }
 
 // cellKeys lists the keys of a stage's cells: they can't be changed while they

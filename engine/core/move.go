@@ -3,6 +3,7 @@ package core
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	"anabranch.dev/state"
@@ -205,12 +206,20 @@ func (c *Core) wake(s state.Shard) {
 	}
 }
 
+// placedMessage is a group's word that it has a shard.
+func placedMessage(s state.Shard, group int, version uint64) *Message {
+	return &Message{Kind: KindPlaced, Port: uint64(s), Depth: uint64(group), Time: state.Time(min(version, math.MaxInt64))}
+}
+
 // placed takes word of the new group that a shard has moved there.
 func (c *Core) placed(m *Message) {
 	s := state.Shard(m.Port)
 	to, version := m.Depth, uint64(m.Time)
 	if int(s) >= c.cfg.Shards || version <= c.places[s].Version {
 		return
+	}
+	if m := c.moves[s]; m != nil && m.Phase == PhaseComing && m.Version <= version {
+		c.callOff(s, &Import{Move: m.Move, Version: m.Version}) // it went elsewhere, in a life before
 	}
 	was, row := c.owns(s), c.places[s].placeRow
 	row.Group, row.Version = to, version

@@ -34,7 +34,15 @@ type mover struct {
 	n *Node
 
 	mu   sync.Mutex // guards what follows
-	busy map[state.Shard]bool
+	busy map[part]bool
+}
+
+// part is a group's part in the move of a shard. The parts of two groups are
+// driven side by side: one may wait for the other, such as a shard that comes
+// straight back for what it left behind to be deleted.
+type part struct {
+	group int
+	shard state.Shard
 }
 
 // run watches for moves until ctx ends.
@@ -48,11 +56,12 @@ func (m *mover) run(ctx context.Context) {
 				return
 			}
 			for _, mv := range g.Moves() {
-				if mv.Phase == core.PhaseComing || !m.begin(mv.Shard) {
+				p := part{id, mv.Shard}
+				if mv.Phase == core.PhaseComing || !m.begin(p) {
 					continue
 				}
 				steps.Go(func() {
-					defer m.end(mv.Shard)
+					defer m.end(p)
 					m.drive(ctx, g, mv)
 				})
 			}
@@ -65,20 +74,20 @@ func (m *mover) run(ctx context.Context) {
 	}
 }
 
-// begin notes that a shard's move is being driven; it reports false if it is.
-func (m *mover) begin(s state.Shard) bool {
+// begin notes that a part is being driven; it reports false if it is.
+func (m *mover) begin(p part) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.busy[s] {
+	if m.busy[p] {
 		return false
 	}
-	m.busy[s] = true
+	m.busy[p] = true
 	return true
 }
 
-func (m *mover) end(s state.Shard) {
+func (m *mover) end(p part) {
 	m.mu.Lock()
-	delete(m.busy, s)
+	delete(m.busy, p)
 	m.mu.Unlock()
 	m.n.changed() // there may be the next thing to do about it
 }

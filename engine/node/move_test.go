@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -120,6 +121,26 @@ func (r *rig) settled() {
 		}
 		return moves == 0
 	})
+}
+
+// TestShardMovesStraightBack moves a shard to and fro: each time, the group it
+// comes back to has yet to delete what it had of it, and this node leads both.
+func TestShardMovesStraightBack(t *testing.T) {
+	cfg := config(t, t.TempDir(), startBroker(t, 0, allTopics...).Addr())
+	cfg.Groups = 2
+	n := start(t, cfg)
+	if err := n.Ready(patient(t)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		at := n.groupOf(0)
+		ctx, cancel := context.WithTimeout(t.Context(), movePatience)
+		if err := n.Move(ctx, 0, 1-at); err != nil {
+			t.Fatalf("move %d, from group %d: %v", i, at, err)
+		}
+		cancel()
+	}
+	n.mustEnd()
 }
 
 // TestMoveIsRefused asks for moves that can't be.

@@ -78,7 +78,7 @@ func (n *Node) open() (err error) {
 		return err
 	}
 	n.places.init(n.cfg.Shards, n.cfg.Groups)
-	n.mover = &mover{n: n, busy: map[state.Shard]bool{}}
+	n.mover = &mover{n: n, busy: map[part]bool{}}
 	for id := range n.cfg.Groups {
 		n.slots = append(n.slots, &slot{n: n, id: id})
 	}
