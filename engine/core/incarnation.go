@@ -26,7 +26,8 @@ const (
 // That is the group's own row, whose offset in the progress topic is of the life
 // before, and, where lanes restart, the rows of lanes and of moves. It is called once, on a
 // core that has applied everything that is to be kept, and before the first entry
-// of the new life; the core itself is then of no further use. Entries that a
+// of the new life; the core itself, which is one of the old life, is then of no
+// further use. Entries that a
 // halted core holds back are not part of what goes on.
 func (c *Core) BeginIncarnation(index uint64, lanes Lanes) {
 	c.index = index

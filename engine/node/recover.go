@@ -87,7 +87,7 @@ func Recover(ctx context.Context, cfg Config, r Recovering) (out *Recovered, err
 		return nil, fmt.Errorf("data directory %w", err)
 	}
 	for _, replica := range o.Replicas {
-		g, err := cfg.recoverGroup(ctx, partial, &replica, next.Incarnation)
+		g, err := cfg.recoverGroup(ctx, partial, &replica, id.Incarnation)
 		if err != nil {
 			return nil, errors.Join(err, os.RemoveAll(partial))
 		}
@@ -150,7 +150,8 @@ var errOlder = errors.New("state is older than the snapshot beside it")
 
 // recoverGroup makes the seed of a group from what its replica has: from its state,
 // or if that can't be used from its newest snapshot or from nothing, and from the log
-// behind it.
+// behind it. incarnation is the one that the log was written in: what is in it is
+// applied as it was then.
 func (c *Config) recoverGroup(ctx context.Context, partial string, r *OfflineReplica, incarnation uint64) (*RecoveredGroup, error) {
 	out := &RecoveredGroup{Group: r.Group, Replica: r.ID}
 	note := func(place string, err error) { out.Faults = append(out.Faults, fmt.Sprintf("%s: %v", place, err)) }

@@ -108,3 +108,49 @@ func TestRecoverEndsWhereTheLogIsDamaged(t *testing.T) {
 	}
 	n.mustEnd()
 }
+
+// What groups have said to each other is applied from the logs as it was in their
+// life, and once.
+func TestRecoverAppliesWhatGroupsSaid(t *testing.T) {
+	broker := startBroker(t, 0, allTopics...)
+	cfg := config(t, t.TempDir(), broker.Addr())
+	cfg.Groups = 2
+	n := start(t, cfg)
+	n.ready()
+	const rounds = 20
+	for i := range rounds {
+		produce(t, broker.Addr(), round(i)...)
+	}
+	r := &rig{t: t, broker: broker, cfgs: []Config{cfg}, nodes: []*running{n}}
+	all := func(what string, consistency connectors.Consistency) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			for k := range len(round(0)) {
+				if r.sum(0, fmt.Sprint("name", k), consistency) != rounds {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	all("all numbers added up", connectors.Linearizable)
+	before := n.group(0).Applied()
+	cfg.Dir = n.kill()
+	n.mustEnd()
+	for g := range cfg.Groups { // all is applied from the logs
+		if err := os.RemoveAll(filepath.Join(cfg.Dir, fmt.Sprint("group-", g), "state")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	done, err := Recover(patient(t), cfg, Recovering{Survivors: []string{"n1"}, Apply: true, Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := done.Groups[0]; g.Index < before || len(g.Faults) > 0 || g.Unreadable > 0 {
+		t.Errorf("Recover = %+v; want all %d entries", g, before)
+	}
+	r.nodes[0] = start(t, cfg)
+	r.ready()
+	all("the same sums", connectors.Linearizable)
+	r.nodes[0].mustEnd()
+}
