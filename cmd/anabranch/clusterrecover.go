@@ -86,6 +86,9 @@ func showRecovered(w io.Writer, d *node.Recovered, now time.Time) error {
 	for _, f := range faults {
 		fmt.Fprintln(&text, f)
 	}
+	for _, s := range d.Shards {
+		fmt.Fprintln(&text, s)
+	}
 	lost := strings.Join(d.Lost, ", ")
 	if lost == "" {
 		lost = "this node"

@@ -52,6 +52,8 @@ type Seeded struct {
 	LogTime       state.Time
 	OutboxRecords int // not known to be in Kafka
 	LaneMessages  int // not known to be applied by other groups
+	// Placements is where the group believes all shards to be.
+	Placements []core.Placement
 }
 
 // MakeSeed makes a group's seed in an empty directory.
@@ -112,6 +114,7 @@ func (s *Seeding) begin(ctx context.Context, store Store, out *Seeded) (err erro
 		}
 		return true
 	})
+	out.Placements = c.Placements()
 	c.BeginIncarnation(out.Index, s.Lanes)
 	dir := filepath.Join(s.Dir, seedDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -35,6 +35,7 @@ type Recovered struct {
 	Survivors   []string         `json:"survivors"`
 	Lost        []string         `json:"lost"`
 	Groups      []RecoveredGroup `json:"groups"`
+	Shards      []string         `json:"shards,omitempty"` // that not exactly one group has, with what becomes of them
 	Before      string           `json:"before,omitempty"` // where the old directory is now
 }
 
@@ -51,6 +52,8 @@ type RecoveredGroup struct {
 	OutboxRecords int      `json:"outbox_records"` // that may be in Kafka already
 	LaneMessages  int      `json:"lane_messages"`  // that other groups may have applied already
 	Faults        []string `json:"faults,omitempty"`
+
+	placements []core.Placement // where the group believes all shards to be
 }
 
 // Recover makes the directory of one of the nodes that are left one of a new
@@ -93,6 +96,7 @@ func Recover(ctx context.Context, cfg Config, r Recovering) (out *Recovered, err
 		}
 		out.Groups = append(out.Groups, *g)
 	}
+	out.Shards = disputed(out.Groups)
 	if !r.Apply {
 		return out, os.RemoveAll(partial)
 	}
@@ -180,7 +184,7 @@ func (c *Config) recoverGroup(ctx context.Context, partial string, r *OfflineRep
 		}
 		out.Index, out.Term, out.Unreadable = l.last, l.term, l.left
 		out.LogTime = time.UnixMicro(int64(seeded.LogTime)).UTC()
-		out.OutboxRecords, out.LaneMessages = seeded.OutboxRecords, seeded.LaneMessages
+		out.OutboxRecords, out.LaneMessages, out.placements = seeded.OutboxRecords, seeded.LaneMessages, seeded.Placements
 		out.Faults = append(out.Faults, l.faults...)
 		return out, nil
 	}

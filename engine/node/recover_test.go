@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -153,4 +154,58 @@ func TestRecoverAppliesWhatGroupsSaid(t *testing.T) {
 	r.ready()
 	all("the same sums", connectors.Linearizable)
 	r.nodes[0].mustEnd()
+}
+
+// Groups that are kept up to different moments may both have a shard, or neither:
+// that is said before anything is changed.
+func TestRecoverNamesDisputedShards(t *testing.T) {
+	cfg := config(t, t.TempDir(), startBroker(t, 0, allTopics...).Addr())
+	cfg.Groups = 2
+	n := start(t, cfg)
+	n.ready()
+	const shard = 3
+	from := n.groupOf(shard)
+	n.mustEnd()
+	earlier := t.TempDir()
+	groupDir := func(dir string, g int) string { return filepath.Join(dir, fmt.Sprint("group-", g)) }
+	for g := range cfg.Groups {
+		if err := os.CopyFS(groupDir(earlier, g), os.DirFS(groupDir(cfg.Dir, g))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n = start(t, cfg)
+	n.ready()
+	if err := n.Move(patient(t), shard, 1-from); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, cfgs: []Config{cfg}, nodes: []*running{n}}
+	r.settled()
+	n.mustEnd()
+	for _, c := range []struct {
+		earlier int // group of which an earlier copy is kept
+		want    string
+	}{
+		{-1, ""},
+		{from, fmt.Sprintf("shard 3: group %d has it by its latest move, and group %d has lost that it let it go", 1-from, from)},
+		{1 - from, "shard 3: no group has it"},
+	} {
+		kept := cfg
+		kept.Dir = filepath.Join(t.TempDir(), "node")
+		if err := os.CopyFS(kept.Dir, os.DirFS(cfg.Dir)); err != nil {
+			t.Fatal(err)
+		}
+		if c.earlier >= 0 {
+			dir := groupDir(kept.Dir, c.earlier)
+			if err := errors.Join(os.RemoveAll(dir), os.CopyFS(dir, os.DirFS(groupDir(earlier, c.earlier)))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done, err := Recover(patient(t), kept, Recovering{Survivors: []string{"n1"}, Now: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(done.Shards, "; "); (got == "") != (c.want == "") || !strings.HasPrefix(got, c.want) {
+			t.Errorf("with an earlier copy of group %d: %q; want %q", c.earlier, got, c.want)
+		}
+	}
 }
