@@ -272,6 +272,9 @@ func (n *Node) Move(ctx context.Context, shard, to int) error {
 	before := n.places.of(s)
 	q := &moveRequest{Shard: uint64(shard), Group: uint64(to)}
 	a, err := forwardTo(ctx, n, s, callMove, writes, q, func() (*replyAnswer, error) { return n.moveHere(ctx, q) })
+	for err == nil && a.Code == core.CodeMovesFull && n.pause(ctx) { // until one of the others has arrived
+		a, err = forwardTo(ctx, n, s, callMove, writes, q, func() (*replyAnswer, error) { return n.moveHere(ctx, q) })
+	}
 	switch {
 	case errors.Is(err, connectors.ErrUnknown): // it may have begun
 	case err != nil:
@@ -282,10 +285,20 @@ func (n *Node) Move(ctx context.Context, shard, to int) error {
 	return n.awaitMoved(ctx, s, before)
 }
 
-// moveHere begins a move.
+// moveHere begins a move. One that must wait for others does so outside the log.
 func (n *Node) moveHere(ctx context.Context, q *moveRequest) (*replyAnswer, error) {
 	var a replyAnswer
 	return &a, n.atLeader(n.groupOf(state.Shard(q.Shard)), func(g *group.Group) error {
+		others := 0
+		for _, mv := range g.Moves() {
+			if mv.Phase == core.PhaseFrozen && mv.Shard != state.Shard(q.Shard) {
+				others++
+			}
+		}
+		if others >= core.MaxFrozen {
+			a.Code = core.CodeMovesFull
+			return nil
+		}
 		r, err := g.Control(ctx, core.Control{Kind: core.ControlMove, Shard: q.Shard, Group: q.Group})
 		if r.Code == core.CodeOtherGroup {
 			return core.ErrElsewhere

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/internal/tally"
 	"anabranch.dev/state"
 )
@@ -140,6 +141,27 @@ func TestShardMovesStraightBack(t *testing.T) {
 		}
 		cancel()
 	}
+	n.mustEnd()
+}
+
+// TestAllShardsMoveAtOnce moves more shards of a group at once than may be frozen:
+// the rest wait for their turn.
+func TestAllShardsMoveAtOnce(t *testing.T) {
+	cfg := config(t, t.TempDir(), startBroker(t, 0, allTopics...).Addr())
+	cfg.Groups, cfg.Shards = 2, 6*core.MaxFrozen
+	n := start(t, cfg)
+	n.ready()
+	var moves sync.WaitGroup
+	for s := range cfg.Shards {
+		to := 1 - n.groupOf(state.Shard(s))
+		moves.Go(func() {
+			if err := n.Move(patient(t), s, to); err != nil {
+				t.Errorf("move of shard %d: %v", s, err)
+			}
+		})
+	}
+	moves.Wait()
+	(&rig{t: t, cfgs: []Config{cfg}, nodes: []*running{n}}).settled()
 	n.mustEnd()
 }
 
