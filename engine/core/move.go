@@ -114,17 +114,6 @@ func (c *Core) MoveOf(s state.Shard) (mv Move, ok bool) {
 	return mv, true
 }
 
-// Awaited lists the shards that have not acknowledged what a shard has told them.
-func (c *Core) Awaited(s state.Shard) (list []state.Shard) {
-	for pair := range c.laneDepth { // sorted below: the order of the map does not matter
-		if pair.from == s {
-			list = append(list, pair.to)
-		}
-	}
-	slices.Sort(list)
-	return list
-}
-
 // frozen counts this group's shards that are on their way to others.
 func (c *Core) frozen() (n int) {
 	for _, m := range c.moves { // a sum: the order of the map does not matter

@@ -74,16 +74,6 @@ func (g *Group) MoveOf(s state.Shard) (mv core.Move, ok bool) {
 	return g.core.MoveOf(s)
 }
 
-// Awaited lists the shards that have not acknowledged what a shard has told them.
-func (g *Group) Awaited(s state.Shard) []state.Shard {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.core == nil {
-		return nil
-	}
-	return g.core.Awaited(s)
-}
-
 // Serves says whether messages for a shard are applied here now.
 func (g *Group) Serves(s state.Shard) bool {
 	g.mu.Lock()

@@ -211,12 +211,8 @@ func (m *mover) awaitGone(ctx context.Context, g *group.Group, mv core.Move) err
 
 // moveOf is a move as it is now, if it is still under way.
 func moveOf(g *group.Group, mv core.Move) (core.Move, bool) {
-	for _, now := range g.Moves() {
-		if now.Shard == mv.Shard && now.Move == mv.Move && now.Version == mv.Version {
-			return now, true
-		}
-	}
-	return core.Move{}, false
+	now, ok := g.MoveOf(mv.Shard)
+	return now, ok && now.Move == mv.Move && now.Version == mv.Version
 }
 
 // step has the new group take a step.
@@ -354,10 +350,8 @@ func (n *Node) movingHere(ctx context.Context, q *moveRequest) (*replyAnswer, er
 		if err := g.Fresh(ctx, connectors.Linearizable); err != nil {
 			return err
 		}
-		for _, mv := range g.Moves() {
-			if mv.Shard == state.Shard(q.Shard) {
-				a.Outcome = mv.Phase
-			}
+		if mv, ok := g.MoveOf(state.Shard(q.Shard)); ok {
+			a.Outcome = mv.Phase
 		}
 		a.Index = n.places.of(state.Shard(q.Shard)).Version
 		return nil
