@@ -62,6 +62,11 @@ type Lane struct {
 	To          uint64    `v:"to"`    // shard
 	First       uint64    `v:"first"` // number of the first message
 	Messages    []Message `v:"messages"`
+	// Reached is the log time that the group of From has reached under the replay
+	// clock of several groups: that of To must have reached it too before it takes
+	// the messages, or timers that they set there would be due at once. 0 where
+	// groups have clocks of their own.
+	Reached state.Time `v:"reached"`
 }
 
 // Message kinds.

@@ -53,6 +53,7 @@ func (x *Lane) Visit(v state.Visitor) {
 	v.Uint("to", &x.To)
 	v.Uint("first", &x.First)
 	state.VisitStructs(v, "messages", &x.Messages)
+	v.Time("reached", &x.Reached)
 }
 
 // Visit lists the fields of x.

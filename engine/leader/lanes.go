@@ -16,6 +16,7 @@ type Lanes struct {
 	limits      Limits
 	codec       state.Codec
 	incarnation uint64
+	merge       *merge  // says which log time is reached here
 	lanes       []*lane // ordered by (from, to)
 }
 
@@ -32,8 +33,8 @@ type laneMessage struct {
 	bytes   int
 }
 
-func newLanes(cfg Config, limits Limits, s Start) *Lanes {
-	l := &Lanes{limits: limits, codec: cfg.Codec, incarnation: cfg.Incarnation}
+func newLanes(cfg Config, limits Limits, m *merge, s Start) *Lanes {
+	l := &Lanes{limits: limits, codec: cfg.Codec, incarnation: cfg.Incarnation, merge: m}
 	l.add(s.Lanes)
 	return l
 }
@@ -104,7 +105,7 @@ func (l *Lanes) batch(n *lane) *core.Lane {
 			break
 		}
 		if batch == nil {
-			batch = &core.Lane{Incarnation: l.incarnation, From: uint64(n.from), To: uint64(n.to), First: n.next}
+			batch = &core.Lane{Incarnation: l.incarnation, From: uint64(n.from), To: uint64(n.to), First: n.next, Reached: l.merge.told()}
 		}
 		batch.Messages = append(batch.Messages, *m.message)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestLanes(t *testing.T) {
-	l := newLanes(Config{Codec: codec.New(), Incarnation: 7}, Limits{EntryBytes: 250}.withDefaults(), Start{})
+	l := newLanes(Config{Codec: codec.New(), Incarnation: 7}, Limits{EntryBytes: 250}.withDefaults(), &merge{}, Start{})
 	var messages []core.LaneOut
 	for n := range uint64(5) {
 		messages = append(messages, core.LaneOut{From: 1, To: 9, Number: n + 1, Message: &core.Message{Key: fmt.Sprint(n)}})

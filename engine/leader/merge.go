@@ -38,6 +38,23 @@ func (m *merge) reached() state.Time {
 	return m.limit
 }
 
+// told is the log time that other groups must have reached before they take what
+// this group says.
+func (m *merge) told() state.Time {
+	if !m.limited {
+		return 0
+	}
+	return max(m.limit, m.floor)
+}
+
+// hear lets everything pass that another group has been let pass. It can hear so
+// from that group before the limit is moved here.
+func (m *merge) hear(at state.Time) {
+	if m.limited {
+		m.limit = max(m.limit, at)
+	}
+}
+
 // head is the log time of what comes next, if that can be known.
 func (m *merge) head(sources []*Source) (at state.Time, known bool) {
 	if len(sources) == 0 {

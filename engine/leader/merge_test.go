@@ -20,6 +20,42 @@ func replayTenure(floor state.Time) *Tenure {
 }
 
 // A partition without a head holds the merge until a record or a mark comes.
+// TestMessagesBringTheirLogTime lets one group pass a log time before another has
+// heard of it: what the first then says is taken by the second at that time, not
+// before. A timer that it sets there would be due at once, with answers under way.
+func TestMessagesBringTheirLogTime(t *testing.T) {
+	replay := func(cfg *Config, s *Start) { cfg.Clock, cfg.Limited = core.ClockReplay, true }
+	from := newTestTenure(func(cfg *Config, s *Start) {
+		replay(cfg, s)
+		s.LogTime = sec(3)
+		s.Lanes = []core.LaneOut{{From: 9, To: 1, Number: 1, Message: &core.Message{}}}
+	})
+	send := func() *core.Lane {
+		t.Helper()
+		sent := from.Lanes.Next(sec(100))
+		if len(sent) != 1 {
+			t.Fatalf("%d lanes are sent; want 1", len(sent))
+		}
+		return sent[0]
+	}
+	if l := send(); l.Reached != sec(3) {
+		t.Errorf("a new leader's message is of log time %d; want %d, which its group has reached", l.Reached, sec(3))
+	}
+	from.Advance(sec(7))
+	from.Lanes.add([]core.LaneOut{{From: 9, To: 1, Number: 2, Message: &core.Message{}}})
+	to := newTestTenure(func(cfg *Config, s *Start) { replay(cfg, s); s.LogTime = sec(3) })
+	to.Advance(sec(5))
+	to.Proposer.Lane(send())
+	if e := to.Proposer.Next(sec(100)); laneItems(e) != 1 || e.Time != sec(7) {
+		t.Errorf("entry = %+v; want the message at log time %d", e, sec(7))
+	}
+	if l := newTestTenure(func(_ *Config, s *Start) {
+		s.Lanes = []core.LaneOut{{From: 9, To: 1, Number: 1, Message: &core.Message{}}}
+	}).Lanes.Next(sec(100)); len(l) != 1 || l[0].Reached != 0 {
+		t.Errorf("lanes = %+v; want one without a log time, as clocks are the groups' own", l)
+	}
+}
+
 func TestMergeHolds(t *testing.T) {
 	ten := replayTenure(0)
 	a, aID := part("a", 0)

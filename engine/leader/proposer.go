@@ -69,6 +69,7 @@ func (p *Proposer) Lane(l *core.Lane) bool {
 	if p.away[state.Shard(l.To)] && !planted.Is("core: lane message taken for a shard that has left") {
 		return false
 	}
+	p.intake.merge.hear(l.Reached)
 	return p.lanes.push(l, recordOverhead+p.codec.Size(core.Level, l), p.limits.QueueBytes)
 }
 

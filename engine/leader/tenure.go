@@ -153,7 +153,7 @@ func New(cfg Config, s Start) *Tenure {
 		Intake:   in,
 		Proposer: newProposer(cfg, limits, in, s),
 		Delivery: newDelivery(cfg, limits, s),
-		Lanes:    newLanes(cfg, limits, s),
+		Lanes:    newLanes(cfg, limits, &in.merge, s),
 	}
 }
 

@@ -29,7 +29,7 @@ func TestThreeNodesManyGroups(t *testing.T) {
 	one := loadTopics(t, data, script)
 	d := process.StartDev(t, "--clock", "replay", "--no-sample", "--quiet", "--data", data)
 	status := settle(t, d, one)
-	events, _ := accounted(t, &status)
+	events, letters := accounted(t, &status)
 	want := totals(t, d.Node)
 	for _, groups := range counts {
 		t.Run(fmt.Sprint(groups, " groups"), func(t *testing.T) {
@@ -43,14 +43,17 @@ func TestThreeNodesManyGroups(t *testing.T) {
 			log.tail(broker.address()).toEnd()
 			log.good()
 			n, dead := accounted(t, &status)
-			if n != events {
-				t.Errorf("%d events; want %d", n, events)
+			if n != events || dead != letters {
+				t.Errorf("%d events, %d dead letters; want %d and %d", n, dead, events, letters)
 			}
 			got := totals(t, f.nodes[0])
 			for _, name := range []string{"ordered", "cancelled", "returned"} {
 				if got[name] != want[name] {
 					t.Errorf("%s = %+v; want %+v", name, got[name], want[name])
 				}
+			}
+			if got, want := got["allocated"].Units, want["allocated"].Units; got != want {
+				t.Errorf("%d units allocated; want %d", got, want) // there is stock for all
 			}
 			t.Logf("%d events, %d dead letters, %d decisions and releases in %.1f s; %d of %d units allocated (with one group %d)", n, dead, len(log.list),
 				time.Since(began).Seconds(), got["allocated"].Units, got["ordered"].Units, want["allocated"].Units)
