@@ -51,7 +51,6 @@ var kinds = []*kind{
 	{name: "stock.withheld", make: of[event.StockWithheld], required: []string{"sku", "location", "quantity"}},
 	{name: "stock.released", make: of[event.StockReleased], required: []string{"sku", "location", "quantity"}},
 	{name: "stock.asked", make: of[event.StockAsked], required: []string{"sku", "location"}},
-	{name: "stock.asked", make: of[event.StockAsked], required: []string{"sku", "location"}},
 	{name: "location", make: of[event.Location], required: []string{"location"}, id: []string{"location"}},
 	{name: "product", make: of[event.Product], required: []string{"sku"}, id: []string{"sku"}},
 	{name: "price", make: of[event.Price], required: []string{"sku", "channel"}, id: []string{"sku", "channel"}},
