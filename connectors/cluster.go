@@ -191,5 +191,4 @@ type ShardStatus struct {
 	Group  int
 	Index  uint64
 	Digest string
-	Rows   int64
 }

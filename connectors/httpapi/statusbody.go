@@ -86,7 +86,6 @@ type shardBody struct {
 	Group  int    `json:"group"`
 	Index  uint64 `json:"index"`
 	Digest string `json:"digest"`
-	Rows   int64  `json:"rows"`
 }
 
 func clusterOf(s connectors.Status, nodes []connectors.NodeStatus, nodesErr error) clusterBody {

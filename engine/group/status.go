@@ -161,21 +161,10 @@ func (g *Group) Shards(ctx context.Context) ([]connectors.ShardStatus, error) {
 			break
 		}
 		s.Digest = d.String()
-		if s.Rows, err = countRows(r, shard); err != nil {
-			break
-		}
 		list = append(list, s)
 	}
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}
 	return list, err
-}
-
-func countRows(r state.Reader, shard state.Shard) (n int64, err error) {
-	err = r.Rows(shard, func(state.CellID, *state.Table, string, state.Visitable) bool {
-		n++
-		return true
-	})
-	return n, err
 }

@@ -271,7 +271,6 @@ type shardStatus struct {
 	Group  int64  `v:"group"`
 	Index  uint64 `v:"index"`
 	Digest string `v:"digest"`
-	Rows   int64  `v:"rows"`
 }
 
 // moveRequest begins to move a shard to a group, or asks the group whether it

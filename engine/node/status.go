@@ -172,7 +172,7 @@ func (n *Node) Shards(ctx context.Context) ([]connectors.ShardStatus, error) {
 			return nil, err
 		}
 		for _, s := range a.Shards {
-			all = append(all, connectors.ShardStatus{Shard: int(s.Shard), Group: int(s.Group), Index: s.Index, Digest: s.Digest, Rows: s.Rows})
+			all = append(all, connectors.ShardStatus{Shard: int(s.Shard), Group: int(s.Group), Index: s.Index, Digest: s.Digest})
 		}
 	}
 	return all, nil
@@ -189,7 +189,7 @@ func (n *Node) shardsHere(ctx context.Context, q *groupRequest) (*shardsAnswer, 
 	}
 	a := &shardsAnswer{}
 	for _, s := range list {
-		a.Shards = append(a.Shards, shardStatus{Shard: int64(s.Shard), Group: int64(s.Group), Index: s.Index, Digest: s.Digest, Rows: s.Rows})
+		a.Shards = append(a.Shards, shardStatus{Shard: int64(s.Shard), Group: int64(s.Group), Index: s.Index, Digest: s.Digest})
 	}
 	return a, nil
 }

@@ -281,7 +281,6 @@ func (x *shardStatus) Visit(v state.Visitor) {
 	v.Int("group", &x.Group)
 	v.Uint("index", &x.Index)
 	v.String("digest", &x.Digest)
-	v.Int("rows", &x.Rows)
 }
 
 // Visit lists the fields of x.

@@ -114,7 +114,7 @@ func TestBackup(t *testing.T) {
 		t.Fatalf("cluster init = %d: %s", code, out)
 	}
 	all := decideMore(t, s, topic, done, "restored", len(orders.placed))
-	t.Logf("%d orders decided, %d rows the same on three replicas", all, f.sameDigests())
+	t.Logf("%d orders decided, %d shards with rows the same on three replicas", all, f.sameDigests())
 
 	lead := f.leader()
 	for i := range f.nodes {

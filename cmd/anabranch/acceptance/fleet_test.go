@@ -16,6 +16,7 @@ import (
 	"anabranch.dev/connectors/kafka"
 	"anabranch.dev/internal/apachekafka"
 	"anabranch.dev/internal/assembly"
+	"anabranch.dev/state"
 	"anabranch.dev/topology/retail"
 )
 
@@ -228,14 +229,13 @@ func (f *fleet) settle(records int64) process.Status {
 }
 
 // sameDigests waits until all replicas stand at one index and compares every
-// shard's digest. It returns how many rows those are.
-func (f *fleet) sameDigests() (rows int64) {
+// shard's digest. It returns how many shards have rows.
+func (f *fleet) sameDigests() (filled int) {
 	f.t.Helper()
 	type shard struct {
 		Shard  int
 		Index  uint64
 		Digest string
-		Rows   int64
 	}
 	all := make([][]shard, len(f.nodes))
 	process.Until(f.t, time.Minute, "replicas at one index", func() bool {
@@ -256,9 +256,11 @@ func (f *fleet) sameDigests() (rows int64) {
 		}
 	}
 	for _, s := range all[0] {
-		rows += s.Rows
+		if s.Digest != (state.Digest{}).String() {
+			filled++
+		}
 	}
-	return rows
+	return filled
 }
 
 // stop ends all nodes in order and opens the state that each leaves.

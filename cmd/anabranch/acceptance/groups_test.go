@@ -69,7 +69,7 @@ func TestThreeNodesManyGroups(t *testing.T) {
 			}
 			t.Logf("%d events, %d dead letters, %d decisions and releases in %.1f s; %d of %d units allocated (with one group %d)", n, dead, len(log.list),
 				time.Since(began).Seconds(), got["allocated"].Units, got["ordered"].Units, want["allocated"].Units)
-			t.Logf("%d rows, the same on three replicas", f.sameDigests())
+			t.Logf("%d shards with rows, the same on three replicas", f.sameDigests())
 			f.stop()
 		})
 	}

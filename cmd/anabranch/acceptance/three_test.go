@@ -87,7 +87,7 @@ func runThree(t *testing.T, broker kafkaServer, w war) {
 			check.Amount{What: "cancelled", Amount: -all["cancelled"].money(t)}, check.Amount{What: "returned", Amount: -all["returned"].money(t)},
 			check.Amount{What: "dead-lettered", Amount: letters.amount}))
 	}
-	t.Logf("%d rows, the same on three replicas", f.sameDigests())
+	t.Logf("%d shards with rows, the same on three replicas", f.sameDigests())
 	sameAs(t, calm, log)
 	calmState.same(t, f.stop()[0])
 }
