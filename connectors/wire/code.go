@@ -12,8 +12,8 @@ const (
 	// CodeNoValue: the record has no value and is not a deletion of reference
 	// data: its key is not type/id of a type that can be deleted.
 	CodeNoValue = "no_value"
-	// CodeContentType: the content-type header names something else than JSON
-	// and MessagePack.
+	// CodeContentType: the content-type header names something else than JSON,
+	// MessagePack and CSV.
 	CodeContentType = "content_type_unsupported"
 	// CodeInvalidUTF8: the value is not UTF-8, or escapes half a character.
 	CodeInvalidUTF8 = "invalid_utf8"
@@ -24,6 +24,9 @@ const (
 	// or one that JSON can't say: a member whose name is no string, NaN or
 	// Infinity.
 	CodeMalformedMessagePack = "malformed_msgpack"
+	// CodeMalformedRow: the value is text/csv, or looks so, and is not exactly one
+	// row of REES46's nine columns with a time in UTC.
+	CodeMalformedRow = "malformed_row"
 	// CodeTooDeep: values are nested deeper than [MaxDepth].
 	CodeTooDeep = "too_deep"
 	// CodeTooManyValues: more than [MaxValues] values in one record.

@@ -53,6 +53,7 @@ func refusals(t testing.TB) []refused {
 		{code: CodeTooLarge, value: strings.Repeat(" ", MaxRecordBytes) + "{}"},
 		{code: CodeContentType, value: placed, headers: []connectors.Header{header("content-type", "application/octet-stream")}},
 		{code: CodeContentType, value: placed, headers: []connectors.Header{header("content-type", "application/cloudevents-batch+json")}},
+		{code: CodeMalformedRow, value: rees46View + ",", headers: []connectors.Header{header("content-type", "text/csv")}},
 		{code: CodeInvalidUTF8, value: edit(t, "85123A", "\xff")},
 		{code: CodeInvalidUTF8, value: edit(t, "85123A", `\ud800`)},
 		{code: CodeInvalidUTF8, value: edit(t, "85123A", `\ud800\u0041`)},

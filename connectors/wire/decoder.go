@@ -115,6 +115,12 @@ func (s *decoding) decode(maxBytes int) (operators.Event, operators.Mark) {
 		return s.reject(CodeTooLarge), operators.Mark{}
 	case isMessagePack(s.headers.contentType):
 		s.doc.unpack(s.raw.Value)
+	case isCSV(s.headers.contentType), s.headers.contentType == "" && looksLikeRow(s.raw.Value):
+		row := rees46(s.raw.Value)
+		if row == nil {
+			return s.reject(CodeMalformedRow), operators.Mark{}
+		}
+		s.doc.parse(row)
 	case isJSON(s.headers.contentType):
 		s.doc.parse(s.raw.Value)
 	default:
@@ -134,6 +140,12 @@ func (s *decoding) object() (operators.Event, operators.Mark) {
 	in := &s.in
 	s.root = 0
 	in.begin(nil, 0)
+	if name, ok := in.raw("type"); ok && string(name) == segmentType {
+		if !s.doc.parse(s.doc.segment()) {
+			return s.reject(s.doc.code), operators.Mark{}
+		}
+		in.begin(nil, 0)
+	}
 	structured := isStructured(s.headers.contentType)
 	if structured && s.headers.trace == "" {
 		s.headers.traced(s.said(headerTrace, nil))
