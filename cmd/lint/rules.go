@@ -23,6 +23,7 @@ var homes = map[string][]string{
 	"github.com/schollz/progressbar/v3":       {"cmd/anabranch/..."},
 	"github.com/nyaruka/phonenumbers":         {"connectors/wire"},
 	"github.com/HdrHistogram/hdrhistogram-go": {"bench/..."},
+	"github.com/anishathalye/porcupine":       {"internal/linear"},
 }
 
 // layers says what the packages of a folder may import of this module, besides

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -100,8 +101,12 @@ type Config struct {
 	Log     *slog.Logger      // default: slog.Default()
 	Metrics *metrics.Registry // default: a new one
 
-	disk func(o *raftlog.Options) // replaces the logs' disk, for tests
-	wall func() time.Time         // the node's clock beside the groups' own, replaced by tests
+	// Disk replaces the logs' disk, and Dial what reaches the other nodes'
+	// Listeners, for tests.
+	Disk func(o *raftlog.Options)
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+
+	wall func() time.Time // the node's clock beside the groups' own, replaced by tests
 	// digestEvery is how often digests are compared; shorter in tests.
 	digestEvery time.Duration
 	// balanceEvery is how often a node looks whether it leads more groups than

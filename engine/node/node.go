@@ -83,7 +83,7 @@ func (n *Node) open() (err error) {
 		n.slots = append(n.slots, &slot{n: n, id: id})
 	}
 	if n.port, err = peer.Listen(peer.Options{Address: n.cfg.Peer, Listener: n.cfg.Listener, Cluster: n.cfg.Cluster, Node: n.cfg.ID,
-		Resolve: n.resolve, Admits: n.admits, Knew: n.knew, Incarnation: n.incarnation, Handle: n.handle, TLS: n.cfg.PeerTLS, Log: n.cfg.Log}); err != nil {
+		Resolve: n.resolve, Admits: n.admits, Knew: n.knew, Incarnation: n.incarnation, Handle: n.handle, TLS: n.cfg.PeerTLS, Dial: n.cfg.Dial, Log: n.cfg.Log}); err != nil {
 		return err
 	}
 	n.inputs, n.lanes = newInputs(n), newLanes(n)
@@ -151,7 +151,7 @@ func (n *Node) groupConfig(id int) group.Config {
 		Port:          n.port, Records: n.watchers.publish, Placed: n.places.take, Changed: n.changed,
 		Fetch:    func(tenure uint64, actions []leader.Action) { n.inputs.tell(id, tenure, actions) },
 		SendLane: n.lanes.send, SendLaneAck: n.lanes.acknowledge,
-		Stalled: n.stall, Log: cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.disk,
+		Stalled: n.stall, Log: cfg.Log, Metrics: cfg.Metrics.Group(id), Disk: cfg.Disk,
 	}
 }
 

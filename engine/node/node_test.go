@@ -228,7 +228,7 @@ func TestFullDiskStopsTheNode(t *testing.T) {
 	b := startBroker(t, 0, allTopics...)
 	cfg := config(t, t.TempDir(), b.Addr())
 	var full atomic.Bool
-	cfg.disk = func(o *raftlog.Options) {
+	cfg.Disk = func(o *raftlog.Options) {
 		o.Fault = func(op raftlog.Op, name string) error {
 			if full.Load() && op == raftlog.OpWrite {
 				return syscall.ENOSPC
@@ -245,7 +245,7 @@ func TestFullDiskStopsTheNode(t *testing.T) {
 	if err := <-r.done; !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "\n") {
 		t.Fatalf("Run on a full disk = %v; want one line that says so", err)
 	}
-	cfg.disk = nil
+	cfg.Disk = nil
 	r = start(t, cfg)
 	r.ready()
 	expectOnce(t, b.Addr(), "a", 60)

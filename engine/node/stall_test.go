@@ -14,7 +14,7 @@ func TestHangingDiskHandsOver(t *testing.T) {
 	hang := make([]atomic.Bool, 3)
 	release := make(chan struct{})
 	r := startRig(t, func(i int, cfg *Config) {
-		cfg.disk = func(o *raftlog.Options) {
+		cfg.Disk = func(o *raftlog.Options) {
 			o.Fault = func(op raftlog.Op, _ string) error {
 				if hang[i].Load() && (op == raftlog.OpSync || op == raftlog.OpWrite) {
 					<-release

@@ -17,8 +17,7 @@ func (p *Port) dial(ctx context.Context, node, address string, h *header) (net.C
 	ctx, cancel := context.WithTimeout(ctx, p.o.patience.header)
 	defer cancel()
 	defer context.AfterFunc(p.ctx, cancel)()
-	d := net.Dialer{KeepAliveConfig: keepAlive}
-	raw, err := d.DialContext(ctx, "tcp", address)
+	raw, err := p.o.Dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +27,11 @@ func (p *Port) dial(ctx context.Context, node, address string, h *header) (net.C
 		return nil, fmt.Errorf("%s: %w", address, err)
 	}
 	return c, nil
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	d := net.Dialer{KeepAliveConfig: keepAlive}
+	return d.DialContext(ctx, "tcp", address)
 }
 
 // past is a deadline that ends reading and writing at once.

@@ -58,7 +58,10 @@ type Options struct {
 	Handle Handler
 	// TLS makes both sides show a certificate; nil: plain TCP.
 	TLS *TLS
-	Log *slog.Logger
+	// Dial opens a connection to an address, beside a Listener of the same
+	// network, for tests. Nil: TCP.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	Log  *slog.Logger
 
 	patience *patience // tests have less
 }
@@ -91,6 +94,9 @@ func (o *Options) validate() (err error) {
 func Listen(o Options) (*Port, error) {
 	if o.patience == nil {
 		o.patience = &usual
+	}
+	if o.Dial == nil {
+		o.Dial = dialTCP
 	}
 	p := &Port{o: o, listener: o.Listener, layers: map[uint64]*Layer{}, callers: map[string]int{}}
 	p.refusals = refusals{log: o.Log, counts: map[Reason]uint64{}, lines: map[line]*quiet{}}

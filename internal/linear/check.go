@@ -1,0 +1,70 @@
+package linear
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Check returns everything that no single machine would have done: operations
+// per SKU and per idempotency key that have no order, answers to one command that
+// differ, and answers that are not what their index says.
+func (h *History) Check() (faults []error) {
+	list := h.Operations()
+	bySKU, byKey := map[string][]*Operation{}, map[string][]*Operation{}
+	for i := range list {
+		o := &list[i]
+		if o.Kind == Place {
+			key := o.key()
+			byKey[key] = append(byKey[key], o)
+		}
+		if o.counts() {
+			bySKU[o.SKU] = append(bySKU[o.SKU], o)
+		}
+	}
+	for _, sku := range slices.Sorted(maps.Keys(bySKU)) {
+		if err := judge(stockModel, settled(bySKU[sku])); err != nil {
+			faults = append(faults, fmt.Errorf("stock of %s: %w", sku, err))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		if err := judge(keyModel, byKey[key]); err != nil {
+			faults = append(faults, fmt.Errorf("key %s: %w", key, err))
+		}
+		if err := oneDecision(byKey[key]); err != nil {
+			faults = append(faults, fmt.Errorf("key %s: %w", key, err))
+		}
+	}
+	return append(faults, checkIndexes(list)...)
+}
+
+// key names an order's idempotency key. Orders that are to compete for one have
+// the same number.
+func (o *Operation) key() string { return fmt.Sprintf("%s/%d", o.SKU, o.Command/Rivals) }
+
+// counts says whether an operation belongs into its SKU's history: what was
+// certainly not carried out must be without effect, and what a replica says that
+// may be behind is judged by its index.
+func (o *Operation) counts() bool {
+	switch {
+	case o.Kind == Read:
+		return o.Outcome == Done && !o.Stale
+	default:
+		return o.Outcome != NotDone && o.Outcome != KeyReused
+	}
+}
+
+// oneDecision wants all answers to one order to name one decision.
+func oneDecision(list []*Operation) error {
+	first := map[int]*Operation{}
+	for _, o := range list {
+		if o.Decision == "" {
+			continue
+		}
+		if f := first[o.Content]; f != nil && f.Decision != o.Decision {
+			return fmt.Errorf("two decisions, %s and %s:\n%v\n%v", f.Decision, o.Decision, f, o)
+		}
+		first[o.Content] = o
+	}
+	return nil
+}

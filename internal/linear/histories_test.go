@@ -1,0 +1,93 @@
+package linear
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var onlySeed = flag.Uint64("seed", 0, "run this history alone")
+
+const (
+	clients = 4
+	lasts   = 8 * time.Second // of virtual time
+	healed  = 30 * time.Second
+)
+
+// runHistory has clients and trouble at a cluster in a bubble, and returns what is
+// wrong with what came of it.
+func runHistory(t *testing.T, seed uint64, counts map[string]int) (faults []error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, seed)
+		shop := &Shop{API: c.api, Nodes: nodes, Seed: seed, Timeout: 1500 * time.Millisecond, Pause: 120 * time.Millisecond, History: &History{}}
+		ctx, cancel := context.WithTimeout(t.Context(), healed)
+		defer cancel()
+		if err := shop.Open(ctx); err != nil {
+			t.Fatal(err)
+		}
+		x := &trouble{cluster: c, dice: rand.New(rand.NewPCG(seed, 2)), counts: counts}
+		busy, over := context.WithTimeout(t.Context(), lasts)
+		defer over()
+		troubled := make(chan struct{})
+		go func() { defer close(troubled); x.run(busy) }()
+		shop.Run(busy, clients)
+		<-troubled
+		ctx, cancel = context.WithTimeout(t.Context(), healed)
+		defer cancel()
+		c.ready(ctx)
+		if err := shop.Close(ctx); err != nil {
+			faults = append(faults, err)
+		}
+		c.end()
+		faults = append(faults, shop.History.Check()...)
+		tell(shop.History, counts)
+	})
+	return faults
+}
+
+// tell counts what came of the operations.
+func tell(h *History, counts map[string]int) {
+	for _, o := range h.Operations() {
+		kind := [...]string{"place", "cancel", "receive", "read"}[o.Kind]
+		if o.Stale {
+			kind = "stale read"
+		}
+		counts[kind+" "+[...]string{"maybe", "done", "again", "key reused", "not done"}[o.Outcome]]++
+	}
+}
+
+// TestHistories has many histories judged. Raft draws its timeouts itself, so that
+// a seed fixes what is asked and done, not who wins a race.
+func TestHistories(t *testing.T) {
+	n := uint64(50)
+	if os.Getenv("ANABRANCH_FULL") == "1" {
+		n = 250
+	}
+	first := uint64(1)
+	if *onlySeed > 0 {
+		first, n = *onlySeed, 1
+	}
+	counts := map[string]int{}
+	for seed := first; seed < first+n; seed++ {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			for _, err := range runHistory(t, seed, counts) {
+				t.Error(err)
+			}
+			if t.Failed() {
+				t.Logf("replay with: go test ./internal/linear -run TestHistories -seed %d -count 20", seed)
+			}
+		})
+	}
+	t.Log(counts)
+	for _, f := range faults {
+		if n > 1 && counts[f.name] == 0 {
+			t.Errorf("%s: never", f.name)
+		}
+	}
+}
