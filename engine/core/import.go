@@ -206,7 +206,7 @@ func (c *Core) arrive(s state.Shard, end *ImportEnd) (code string) {
 	switch {
 	case m.Rows != end.Rows || m.Hi != end.Hi || m.Lo != end.Lo:
 		return CodeImportBad
-	case end.LogTime > c.group.LogTime || !c.hasHeard(end.Heard) || !c.marks.reached(c, end.Marks) || !c.marks.told(c):
+	case end.LogTime > c.group.LogTime || !c.hasHeard(end.Heard) || !c.marks.reached(c, end.Marks) || !c.marks.heeded(c):
 		return CodeNotYet
 	}
 	row := c.places[s].placeRow

@@ -43,6 +43,9 @@ func (c *Core) BeginIncarnation(index uint64, lanes Lanes) {
 			}
 		})
 		c.placeAnew(index)
+		for g := range c.cfg.Groups { // it may have lost what it was told
+			c.marks.forget(c, g)
+		}
 	}
 	c.group.Progress = 0
 	row := c.group

@@ -89,7 +89,7 @@ func lasting(t *state.Table, d state.Time) *state.Table {
 // core's own.
 func Tables(plan *topology.Plan) []*state.Table {
 	return slices.Concat(plan.Tables(), []*state.Table{
-		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
+		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabMarkTold, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
 		tabPlace, tabMove, tabPublish, tabHeard, tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber,
 		tabTimer, tabRegister, tabMembers,
 	})

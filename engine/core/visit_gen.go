@@ -348,3 +348,8 @@ func (x *markEntry) Visit(v state.Visitor) {
 	v.Int("depth", &x.Depth)
 	v.Time("time", &x.Time)
 }
+
+// Visit lists the fields of x.
+func (x *markToldRow) Visit(v state.Visitor) {
+	state.VisitStructs(v, "marks", &x.Marks)
+}

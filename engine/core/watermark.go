@@ -17,13 +17,14 @@ import (
 // a shard may be behind what the new group has told, and then its watermarks are
 // lowered to theirs, here and in all other groups, before the shard is there.
 type watermarks struct {
-	topics []string              // input topics, sorted
-	own    map[string]state.Time // depth 0, by topic; goes back by [watermarks.hold] only
-	got    map[markID]state.Time // what other groups said
-	depth  int                   // greatest depth of any stage
-	dirty  []string              // topics of own that changed in this entry
-	out    map[int]*markOutRow   // what waits to be sent, by group
-	sent   map[int]state.Time    // sum of what was sent last, to send only news
+	topics []string                // input topics, sorted
+	own    map[string]state.Time   // depth 0, by topic; goes back by [watermarks.hold] only
+	got    map[markID]state.Time   // what other groups said
+	least  map[string][]state.Time // by topic and depth, the least that other groups said of it or of a lower depth
+	depth  int                     // greatest depth of any stage
+	dirty  []string                // topics of own that changed in this entry
+	out    map[int]*markOutRow     // what waits to be sent, by group
+	told   map[int][]markEntry     // what a group was told last, to tell it only news
 }
 
 type markID struct {
@@ -45,10 +46,20 @@ type markEntry struct {
 	Time  state.Time `v:"time"`
 }
 
-var tabMarkOut = table[markOutRow](stageGroup, "watermark-out") // row: group
+// markToldRow is what another group was told last, of all topics and depths in
+// the order in which [watermarks.prepare] lists them.
+type markToldRow struct {
+	Marks []markEntry `v:"marks"`
+}
+
+var (
+	tabMarkOut  = table[markOutRow](stageGroup, "watermark-out")   // row: group
+	tabMarkTold = table[markToldRow](stageGroup, "watermark-told") // row: group
+)
 
 func (w *watermarks) load(c *Core) {
-	*w = watermarks{own: map[string]state.Time{}, got: map[markID]state.Time{}, out: map[int]*markOutRow{}, sent: map[int]state.Time{}}
+	*w = watermarks{own: map[string]state.Time{}, got: map[markID]state.Time{}, least: map[string][]state.Time{},
+		out: map[int]*markOutRow{}, told: map[int][]markEntry{}}
 	for _, t := range c.plan.Topics {
 		if t.Input {
 			w.topics = append(w.topics, t.Alias)
@@ -69,19 +80,19 @@ func (w *watermarks) load(c *Core) {
 				}
 			}
 		}
+		w.hear(c, t)
 	}
 	for g := range c.cfg.Groups {
 		if row, ok := c.groupCell.Get(tabMarkOut, strconv.Itoa(g)).(*markOutRow); ok {
 			w.out[g] = row
 		}
-		if row, ok := c.groupCell.Get(tabMark, sentMark(g)).(*watermarkRow); ok {
-			w.sent[g] = row.Time
+		if row, ok := c.groupCell.Get(tabMarkTold, strconv.Itoa(g)).(*markToldRow); ok {
+			w.told[g] = row.Marks
 		}
 	}
 }
 
 func ownMark(topic string) string { return "own/" + topic }
-func sentMark(group int) string   { return "sent/" + strconv.Itoa(group) }
 
 func (m markID) row() string {
 	return strconv.Itoa(m.group) + "/" + strconv.Itoa(m.depth) + "/" + m.topic
@@ -105,14 +116,27 @@ func (w *watermarks) at(c *Core, topic string, depth int) state.Time {
 	if depth > 0 && c.cfg.Groups > 1 {
 		mark = whole(mark)
 	}
-	for d := 1; d <= depth && c.cfg.Groups > 1; d++ {
-		for g := range c.cfg.Groups {
-			if g != c.cfg.Group {
-				mark = min(mark, w.got[markID{g, topic, d - 1}])
-			}
-		}
+	if least := w.least[topic]; depth > 0 && len(least) > 0 {
+		mark = min(mark, least[depth-1])
 	}
 	return mark
+}
+
+// hear takes what the other groups have said of a topic together.
+func (w *watermarks) hear(c *Core, topic string) {
+	if c.cfg.Groups == 1 {
+		return
+	}
+	least, mark := make([]state.Time, w.depth), state.Time(1<<63-1)
+	for d := range least {
+		for g := range c.cfg.Groups {
+			if g != c.cfg.Group {
+				mark = min(mark, w.got[markID{g, topic, d}])
+			}
+		}
+		least[d] = mark
+	}
+	w.least[topic] = least
 }
 
 // live is this group's own watermark of a topic now. It goes back only where own
@@ -177,7 +201,7 @@ func (w *watermarks) hold(c *Core, holds []markEntry) {
 		if w.out[g] != nil { // what it was about to be told may not hold any more
 			w.dropOut(c, g)
 		}
-		w.setSent(c, g, 0)
+		w.forget(c, g)
 		for _, h := range holds {
 			w.tell(c, g, &Message{Key: h.Topic, Time: whole(h.Time), Deleted: true})
 		}
@@ -191,13 +215,14 @@ func (w *watermarks) release(c *Core, holds []markEntry) {
 	}
 }
 
-func (w *watermarks) setSent(c *Core, g int, sum state.Time) {
-	w.sent[g] = sum
-	c.groupCell.Set(tabMark, sentMark(g), &watermarkRow{Time: sum}, 0)
+// forget has a group be told everything again.
+func (w *watermarks) forget(c *Core, g int) {
+	delete(w.told, g)
+	c.groupCell.Delete(tabMarkTold, strconv.Itoa(g))
 }
 
-// told says whether all other groups know what they were told.
-func (w *watermarks) told(c *Core) bool {
+// heeded says whether all other groups know what they were told.
+func (w *watermarks) heeded(c *Core) bool {
 	from := GroupShard(c.cfg.Shards, c.cfg.Group)
 	for g := range c.cfg.Groups {
 		if g != c.cfg.Group && c.laneDepth[lanePair{from, GroupShard(c.cfg.Shards, g)}] > 0 {
@@ -237,29 +262,47 @@ func (w *watermarks) update(c *Core) {
 	if c.cfg.Groups == 1 || w.depth == 0 || c.cfg.Clock == ClockReplay {
 		return
 	}
+	var all []markEntry
 	for g := range c.cfg.Groups {
-		if g != c.cfg.Group && w.out[g] == nil {
-			w.prepare(c, g)
+		if g == c.cfg.Group || w.out[g] != nil {
+			continue
+		}
+		if all == nil {
+			all = w.all(c)
+		}
+		w.prepare(c, g, all)
+	}
+}
+
+// all lists this group's watermarks, as it tells them to other groups.
+func (w *watermarks) all(c *Core) []markEntry {
+	all := make([]markEntry, 0, len(w.topics)*w.depth)
+	for _, t := range w.topics {
+		live := whole(w.live(c, t))
+		for d := range w.depth {
+			if d > 0 {
+				live = min(live, w.least[t][d-1])
+			}
+			all = append(all, markEntry{Topic: t, Depth: int64(d), Time: whole(live)})
 		}
 	}
+	return all
 }
 
 // prepare fixes what to tell another group, if there is news of a second or
 // more, and sends it when nothing is on the lanes to it.
-func (w *watermarks) prepare(c *Core, g int) {
-	row := &markOutRow{Index: c.index}
-	var sum state.Time
-	for _, t := range w.topics {
-		for d := range w.depth {
-			at := whole(w.at(c, t, d))
-			sum += at / state.Second
-			row.Marks = append(row.Marks, markEntry{Topic: t, Depth: int64(d), Time: at})
+func (w *watermarks) prepare(c *Core, g int, all []markEntry) {
+	told, row := w.told[g], &markOutRow{Index: c.index}
+	for n, m := range all {
+		if n >= len(told) || told[n].Topic != m.Topic || told[n].Depth != m.Depth || told[n].Time < m.Time {
+			row.Marks = append(row.Marks, m)
 		}
 	}
-	if sum <= w.sent[g] {
+	if len(row.Marks) == 0 {
 		return
 	}
-	w.setSent(c, g, sum)
+	w.told[g] = all
+	c.groupCell.Set(tabMarkTold, strconv.Itoa(g), &markToldRow{Marks: all}, 0)
 	for pair, depth := range c.laneDepth {
 		if c.groupOf(pair.to) == g {
 			row.Left += depth // a sum: the order of the map does not matter
@@ -330,6 +373,7 @@ func (w *watermarks) receive(c *Core, m *Message) {
 	id := markID{int(m.Depth), m.Key, int(m.Port)}
 	if got := w.got[id]; m.Deleted && m.Time < got || !m.Deleted && m.Time > got {
 		w.got[id] = m.Time
+		w.hear(c, m.Key)
 		c.groupCell.Set(tabMark, id.row(), &watermarkRow{Time: m.Time}, 0)
 	}
 }
