@@ -71,6 +71,10 @@ type Cluster interface {
 	// RemoveNode takes a node out that is drained, or still joins, or with force
 	// one that does not answer. It returns once that is decided.
 	RemoveNode(ctx context.Context, node string, force bool) (Membership, error)
+	// Upgrade puts the highest feature level in force that a node of the cluster
+	// knows. It is refused while one of them does not know it, or does not answer,
+	// and can't be taken back. Asking again goes on with what is left to do.
+	Upgrade(ctx context.Context) (Upgraded, error)
 	// Status describes the cluster as this node sees it, from this node alone.
 	Status(ctx context.Context) (Status, error)
 	// Nodes asks every member for its own view. A node that does not answer in
@@ -114,13 +118,17 @@ type Membership struct {
 	Version uint64 // changes of the list since the cluster was formed
 }
 
+// Upgraded says which feature level was in force, and which is now.
+type Upgraded struct{ Before, Level int }
+
 // Status is a node's view of the cluster.
 type Status struct {
 	Node, Cluster string
 	Version       string
 	Durability    string
 	Clock         string
-	FeatureLevel  int
+	FeatureLevel  int // the highest that this node's build knows
+	LevelInForce  int // in all groups, as far as this node sees
 	Incarnation   uint64
 	Fingerprint   string // of the pseudonym key
 	Started       time.Time
@@ -142,6 +150,8 @@ type NodeStatus struct {
 	ClockAhead  time.Duration // of its wall clock against the asking node's
 	Differs     string        // in which settings it differs from the asking node, though all must agree
 	Groups      []GroupStatus
+	// FeatureLevel is the highest that its build knows.
+	FeatureLevel int
 }
 
 // GroupStatus is one group, as one of its replicas sees it.
@@ -162,7 +172,8 @@ type GroupStatus struct {
 	Halted               string     // why, with entry and message; empty if not
 	SnapshotIndex        uint64
 	Voters, DeadLettered int
-	ShardsFrozen         int // shards on their way to another group
+	ShardsFrozen         int    // shards on their way to another group
+	Level                uint64 // feature level in force
 	// Digests of this replica's whole state, oldest first: all replicas take
 	// theirs after the same entries. Only a node itself tells them.
 	Digests []DigestStatus

@@ -64,6 +64,9 @@ type Context interface {
 	Watermark() state.Time
 	// Cause is the outside event that led here.
 	Cause() Cause
+	// Level is the feature level in whose format rows are written now. What came
+	// with a later one must be left at zero: other replicas may not know it.
+	Level() uint8
 	// Request is the id of the API command that led here directly and waits
 	// for an answer, or "".
 	Request() string

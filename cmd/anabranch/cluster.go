@@ -19,7 +19,7 @@ func newCluster() *cobra.Command {
   anabranch cluster status --addr 10.0.0.1:8470,10.0.0.2:8470,10.0.0.3:8470`,
 	}
 	cmd.AddCommand(newClusterInit(), newClusterStatus(), newClusterTransfer(), newClusterMove(), newClusterSkip(),
-		newClusterAdd(), newClusterDrain(), newClusterRemove(), newClusterRecover())
+		newClusterAdd(), newClusterDrain(), newClusterRemove(), newClusterUpgrade(), newClusterRecover())
 	return cmd
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -10,24 +11,24 @@ import (
 
 // three is a cluster of three as one of its nodes tells it: one node damaged,
 // one away.
-const three = `{"node":"n1","cluster":"shop","durability":"disk","clock":"wall","fingerprint":"ab12","feature_level":1,"ready":true,
+const three = `{"node":"n1","cluster":"shop","durability":"disk","clock":"wall","fingerprint":"ab12","feature_level":1,"level_in_force":1,"ready":true,
 "groups":[],"inputs":[{"name":"retail.sales","partition":2,"next":7,"end":9,"events":7,"applied":6,"duplicates":1,"dead_letters":0,"state":"reading"}],
 "nodes":[
-{"node":"n1","peer":"10.0.0.1:8471","http":"10.0.0.1:8470","version":"v1","ready":true,"clock_ahead_us":0,"groups":[
+{"node":"n1","peer":"10.0.0.1:8471","http":"10.0.0.1:8470","version":"v1","feature_level":1,"ready":true,"clock_ahead_us":0,"groups":[
  {"group":0,"replica":"n1.1","leader":"n1","role":"leader","term":3,"commit":120,"applied":120,"written":118,"outbox_records":4,"delivery":"sending","voters":3,"dead_lettered":1}]},
-{"node":"n2","peer":"10.0.0.2:8471","http":"10.0.0.2:8470","version":"v1","ready":false,"not_ready":"group 0: catching up","clock_ahead_us":-1500,"groups":[
+{"node":"n2","peer":"10.0.0.2:8471","http":"10.0.0.2:8470","version":"v1","feature_level":1,"ready":false,"not_ready":"group 0: catching up","clock_ahead_us":-1500,"groups":[
  {"group":0,"replica":"n2.2","leader":"n1","role":"joining","damaged":"log record 7 is bad: set aside, n2.2 takes its place","term":3,"commit":110,"applied":90,"written":90,"outbox_records":4,"delivery":"waiting: not leader","voters":3,"dead_lettered":1}]},
 {"node":"n3","peer":"10.0.0.3:8471","http":"10.0.0.3:8470","unreachable":"connection refused","ready":false,"clock_ahead_us":0,"groups":[]}]}`
 
 func TestClusterStatus(t *testing.T) {
 	server := answering(t, 200, three, nil)
 	code, out, errs := run(t, "cluster", "status", "--addr", server)
-	const want = `shop, asked n1  durability disk  clock wall  pseudonym key ab12  feature level 1
+	const want = `shop, asked n1  durability disk  clock wall  pseudonym key ab12  feature level 1 in force
 
-NODE  READY       CLOCK  VERSION  API            PEERS
-n1    yes            0s  v1       10.0.0.1:8470  10.0.0.1:8471
-n2    no         -1.5ms  v1       10.0.0.2:8470  10.0.0.2:8471
-n3    no answer                   10.0.0.3:8470  10.0.0.3:8471
+NODE  READY       CLOCK  VERSION  LEVEL  API            PEERS
+n1    yes            0s  v1           1  10.0.0.1:8470  10.0.0.1:8471
+n2    no         -1.5ms  v1           1  10.0.0.2:8470  10.0.0.2:8471
+n3    no answer                          10.0.0.3:8470  10.0.0.3:8471
 
 GROUP  NODE  REPLICA  ROLE     TERM  COMMIT  APPLIED  BEHIND  WRITTEN  OUTBOX  DEAD LETTERS  DELIVERY
     0  n1    n1.1     leader      3     120      120       0      118       4             1  sending
@@ -43,6 +44,40 @@ retail.sales          2     7    9       7        6           1             0  r
 `
 	if code != exitDone || out != want {
 		t.Errorf("cluster status = %d: %s\n%swant\n%s", code, errs, out, want)
+	}
+}
+
+// An upgrade that is on its way is told of: which nodes are to follow, and what
+// comes then.
+func TestClusterUpgrade(t *testing.T) {
+	status := func(one, two, other int) string {
+		return fmt.Sprintf(`{"node":"n1","level_in_force":1,"groups":[{"group":0,"level":1,"leader":"n1"},{"group":1,"level":%d,"leader":"n1"}],"nodes":[
+{"node":"n1","ready":true,"feature_level":%d},{"node":"n2","ready":true,"feature_level":%d}]}`, other, one, two)
+	}
+	for _, tt := range []struct{ answer, want string }{
+		{status(1, 1, 1), "All is well"},
+		{status(2, 1, 1), "some nodes know feature level 2; 1 is in force, as n2 may not know it\n   -> run the same build on every node, then: anabranch cluster upgrade"},
+		{status(2, 2, 1), "all nodes know feature level 2; 1 is in force\n   -> when no node is to go back to the build before: anabranch cluster upgrade"},
+		{status(2, 2, 2), "group 1 is at feature level 2, not all groups are\n   -> anabranch cluster upgrade"},
+	} {
+		code, out, errs := run(t, "cluster", "status", "--addr", answering(t, 200, tt.answer, nil))
+		if code != exitDone || !strings.Contains(out, tt.want) || !strings.Contains(out, "feature level 1 in force") {
+			t.Errorf("status = %d: %s%s; want %q", code, out, errs, tt.want)
+		}
+	}
+	for answer, want := range map[string]string{
+		`{"before":1,"level":2}`: "feature level 2 is in force, before it was 1\n",
+		`{"before":2,"level":2}`: "feature level 2 is in force, the highest that the nodes know\n",
+	} {
+		asked := ""
+		server := answering(t, 200, answer, func(r *http.Request) { asked = r.Method + " " + r.URL.Path })
+		if code, out, errs := run(t, "cluster", "upgrade", "--addr", server); code != exitDone || out != want || asked != "POST /v1/cluster/upgrade" {
+			t.Errorf("upgrade = %d: %s%s; asked %s", code, out, errs, asked)
+		}
+	}
+	refused := answering(t, 409, `{"status":409,"detail":"upgrade: node n2 knows feature level 1","code":"refused"}`, nil)
+	if code, _, errs := run(t, "cluster", "upgrade", "--addr", refused); code != exitFailed || !strings.Contains(errs, "node n2 knows feature level 1") {
+		t.Errorf("upgrade that is refused = %d: %s", code, errs)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestClusterMembers(t *testing.T) {
 			"it is decided that node n4 is joining, but not carried out in time: the asked node does not know it yet"},
 		{[]string{"drain", "n3"}, `/v1/cluster/drain {"node":"n3","undo":false}`, "draining",
 			`{"node":"n2","nodes":[{"node":"n3","groups":[{"group":1,"leader":"n3"}]}]}`, strings.Replace(two, `"state":"member"}]`, `"state":"draining"}]`, 1),
-			exitDone, "node n3 is drained: it leads nothing\n\nNODE  READY          CLOCK  VERSION  API  PEERS\nn2    yes               0s\nn3    yes, draining     0s\n"},
+			exitDone, "node n3 is drained: it leads nothing\n\nNODE  READY          CLOCK  VERSION  LEVEL  API  PEERS\nn2    yes               0s\nn3    yes, draining     0s\n"},
 		{[]string{"drain", "n3", "--undo"}, `/v1/cluster/drain {"node":"n3","undo":true}`, "member", two, two, exitDone, "node n3 is a member as before"},
 		{[]string{"remove", "n1", "--force"}, `/v1/cluster/remove {"force":true,"node":"n1"}`, "leaving",
 			`{"node":"n2","nodes":[{"node":"n1"},{"node":"n2"},{"node":"n3"}]}`, two, exitDone, "node n1 is removed; the cluster has 2 nodes. Two stop when either is lost: add a third soon\n"},

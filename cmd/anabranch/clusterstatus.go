@@ -15,7 +15,7 @@ import (
 // clusterStatus is what is shown of GET /v1/cluster.
 type clusterStatus struct {
 	Node, Cluster, Version, Durability, Clock, Fingerprint string
-	FeatureLevel                                           int `json:"feature_level"`
+	LevelInForce                                           int `json:"level_in_force"`
 	Ready                                                  bool
 	NotReady                                               string `json:"not_ready"`
 	Groups                                                 []groupStatus
@@ -42,6 +42,7 @@ type nodeStatus struct {
 	State                                  string
 	Ready                                  bool
 	NotReady                               string `json:"not_ready"`
+	FeatureLevel                           int    `json:"feature_level"`
 	ClockAheadUS                           int64  `json:"clock_ahead_us"`
 	Differs                                string `json:"differs"`
 	Groups                                 []groupStatus
@@ -59,6 +60,7 @@ type groupStatus struct {
 	OutboxOldest          time.Time `json:"outbox_oldest"`
 	Delivery, Halted      string
 	DeadLettered          int    `json:"dead_lettered"`
+	Level                 int    `json:"level"`
 	SnapshotIndex         uint64 `json:"snapshot_index"`
 	Digests               []takenDigest
 }
@@ -72,7 +74,8 @@ read them. Below the tables stands what is wrong, the worst first, and what to d
 it. JSON and YAML are what the asked node says alone.
 
 BEHIND is how many entries of the log a replica has yet to apply, CLOCK how far a node's
-clock is ahead of that of the asked one.`,
+clock is ahead of that of the asked one, LEVEL the highest feature level that its build
+knows.`,
 		Example: "  anabranch cluster status --addr localhost:8470",
 		Args:    cobra.NoArgs,
 	}
@@ -116,8 +119,8 @@ func (s *clusterStatus) notReady() string {
 }
 
 func statusTables(w io.Writer, s clusterStatus) error {
-	if _, err := fmt.Fprintf(w, "%s, asked %s  durability %s  clock %s  pseudonym key %s  feature level %d\n\n",
-		s.Cluster, s.Node, s.Durability, s.Clock, s.Fingerprint, s.FeatureLevel); err != nil {
+	if _, err := fmt.Fprintf(w, "%s, asked %s  durability %s  clock %s  pseudonym key %s  feature level %d in force\n\n",
+		s.Cluster, s.Node, s.Durability, s.Clock, s.Fingerprint, s.LevelInForce); err != nil {
 		return err
 	}
 	parts := []table.Writer{nodeTable(s)}
@@ -142,8 +145,8 @@ func statusTables(w io.Writer, s clusterStatus) error {
 }
 
 func nodeTable(s clusterStatus) table.Writer {
-	t := newTable("NODE", "READY", "CLOCK", "VERSION", "API", "PEERS")
-	numbers(t, "CLOCK")
+	t := newTable("NODE", "READY", "CLOCK", "VERSION", "LEVEL", "API", "PEERS")
+	numbers(t, "CLOCK", "LEVEL")
 	for _, n := range s.Nodes {
 		ready, clock := "yes", (time.Duration(n.ClockAheadUS) * time.Microsecond).String()
 		switch {
@@ -155,7 +158,11 @@ func nodeTable(s clusterStatus) table.Writer {
 		if n.State != "" && n.State != "member" {
 			ready += ", " + n.State
 		}
-		t.AppendRow(table.Row{n.Node, ready, clock, n.Version, n.HTTP, n.Peer})
+		var knows any = ""
+		if n.FeatureLevel > 0 {
+			knows = n.FeatureLevel
+		}
+		t.AppendRow(table.Row{n.Node, ready, clock, n.Version, knows, n.HTTP, n.Peer})
 	}
 	return t
 }

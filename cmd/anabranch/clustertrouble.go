@@ -56,7 +56,7 @@ func (s *clusterStatus) troubles(now time.Time) []trouble {
 	for i := range s.Nodes {
 		list = append(list, s.nodeTroubles(&s.Nodes[i])...)
 	}
-	list = append(list, s.inputTroubles()...)
+	list = append(append(list, s.inputTroubles()...), s.levelTroubles()...)
 	slices.SortStableFunc(list, func(a, b trouble) int { return cmp.Compare(a.rank, b.rank) })
 	return list
 }

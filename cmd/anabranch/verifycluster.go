@@ -185,7 +185,7 @@ func (r *clusterReport) settings(first, s *clusterStatus) {
 	}
 	check("cluster", s.Cluster, first.Cluster)
 	check("version", s.Version, first.Version)
-	check("feature level", s.FeatureLevel, first.FeatureLevel)
+	check("feature level in force", s.LevelInForce, first.LevelInForce)
 	check("durability", s.Durability, first.Durability)
 	check("clock", s.Clock, first.Clock)
 	check("pseudonym key", s.Fingerprint, first.Fingerprint)

@@ -127,6 +127,7 @@ func newAPI(cfg Config) (*api, *http.ServeMux) {
 	a.registerStatus()
 	a.registerCluster()
 	a.registerMembers()
+	a.registerUpgrade()
 	a.registerSnapshots()
 	a.registerLive()
 	return a, mux

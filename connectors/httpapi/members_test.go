@@ -26,6 +26,10 @@ func (f *fake) RemoveNode(_ context.Context, node string, force bool) (connector
 	return connectors.Membership{Node: fmt.Sprint(node, " ", force), State: "leaving", Members: 3, Version: 3}, f.nodesErr
 }
 
+func (f *fake) Upgrade(context.Context) (connectors.Upgraded, error) {
+	return connectors.Upgraded{Before: 1, Level: 2}, f.nodesErr
+}
+
 func TestMembers(t *testing.T) {
 	f := three()
 	f.nodes[1].State = "draining"
@@ -35,6 +39,7 @@ func TestMembers(t *testing.T) {
 		{"drain", `{"node":"n1"}`, `{"node":"n1","state":"draining","members":3,"version":2}`},
 		{"drain", `{"node":"n1","undo":true}`, `{"node":"n1","state":"member","members":3,"version":2}`},
 		{"remove", `{"node":"n1"}`, `{"node":"n1 false","state":"leaving","members":3,"version":3}`},
+		{"upgrade", "", `{"before":1,"level":2}`},
 		{"remove", `{"node":"n1","force":true}`, `{"node":"n1 true","state":"leaving","members":3,"version":3}`},
 	} {
 		w := call(t, h, "POST", "/v1/cluster/"+tt.path, tt.body)

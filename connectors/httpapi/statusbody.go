@@ -13,7 +13,8 @@ type clusterBody struct {
 	Version      string      `json:"version"`
 	Durability   string      `json:"durability" enum:"disk,memory"`
 	Clock        string      `json:"clock" enum:"wall,replay"`
-	FeatureLevel int         `json:"feature_level"`
+	FeatureLevel int         `json:"feature_level" doc:"the highest that the build of the node that answers knows"`
+	LevelInForce int         `json:"level_in_force" doc:"feature level that is in force in all groups, as far as this node sees"`
 	Incarnation  uint64      `json:"incarnation"`
 	Fingerprint  string      `json:"fingerprint" doc:"of the pseudonym key"`
 	Started      time.Time   `json:"started"`
@@ -32,6 +33,7 @@ type nodeBody struct {
 	State        string      `json:"state,omitempty" enum:"member,joining,draining,leaving" doc:"where it stands in the cluster; a draining one leads nothing"`
 	Unreachable  string      `json:"unreachable,omitempty" doc:"why it does not answer; then the rest is empty"`
 	Version      string      `json:"version,omitempty"`
+	FeatureLevel int         `json:"feature_level,omitempty" doc:"the highest that its build knows"`
 	Ready        bool        `json:"ready"`
 	NotReady     string      `json:"not_ready,omitempty" doc:"why it is not ready"`
 	ClockAheadUS int64       `json:"clock_ahead_us" doc:"of its wall clock against that of the node that answers, in microseconds"`
@@ -59,6 +61,7 @@ type groupBody struct {
 	Voters        int    `json:"voters"`
 	DeadLettered  int    `json:"dead_lettered"`
 	ShardsFrozen  int    `json:"shards_frozen,omitempty" doc:"shards on their way to another group"`
+	Level         uint64 `json:"level,omitempty" doc:"feature level in force"`
 
 	Digests []digestBody `json:"digests,omitempty" doc:"of the state of the node that answers, oldest first; all replicas take theirs after the same entries"`
 }
@@ -90,14 +93,14 @@ type shardBody struct {
 
 func clusterOf(s connectors.Status, nodes []connectors.NodeStatus, nodesErr error) clusterBody {
 	b := clusterBody{Node: s.Node, Cluster: s.Cluster, Version: s.Version, Durability: s.Durability, Clock: s.Clock,
-		FeatureLevel: s.FeatureLevel, Incarnation: s.Incarnation, Fingerprint: s.Fingerprint, Started: s.Started,
+		FeatureLevel: s.FeatureLevel, LevelInForce: s.LevelInForce, Incarnation: s.Incarnation, Fingerprint: s.Fingerprint, Started: s.Started,
 		Ready: s.Ready, NotReady: s.NotReady,
 		Groups: groupsOf(s.Groups), Inputs: make([]inputBody, len(s.Inputs)), Nodes: make([]nodeBody, len(nodes))}
 	for i, in := range s.Inputs {
 		b.Inputs[i] = inputBody(in)
 	}
 	for i, n := range nodes {
-		b.Nodes[i] = nodeBody{Node: n.Node, Peer: n.Peer, HTTP: n.HTTP, State: n.State, Unreachable: n.Unreachable, Version: n.Version,
+		b.Nodes[i] = nodeBody{Node: n.Node, Peer: n.Peer, HTTP: n.HTTP, State: n.State, Unreachable: n.Unreachable, Version: n.Version, FeatureLevel: n.FeatureLevel,
 			Ready: n.Ready, NotReady: n.NotReady, ClockAheadUS: n.ClockAhead.Microseconds(), Differs: n.Differs, Groups: groupsOf(n.Groups)}
 	}
 	if nodesErr != nil {
@@ -121,7 +124,7 @@ func groupOf(g connectors.GroupStatus) groupBody {
 	}
 	return groupBody{Group: g.Group, Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged, Term: g.Term, Commit: g.Commit, Applied: g.Applied,
 		Written: g.Written, LogTime: timeText(g.LogTime), OutboxRecords: g.OutboxRecords, LaneMessages: g.LaneMessages, OutboxOldest: timeText(g.OutboxOldest),
-		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered, ShardsFrozen: g.ShardsFrozen,
+		Delivery: g.Delivery, Halted: g.Halted, SnapshotIndex: g.SnapshotIndex, Voters: g.Voters, DeadLettered: g.DeadLettered, ShardsFrozen: g.ShardsFrozen, Level: g.Level,
 		Digests: digests}
 }
 

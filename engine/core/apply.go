@@ -35,7 +35,7 @@ func (c *Core) Apply(index uint64, e *Entry) *Output {
 		c.waiting = append(c.waiting, waitingEntry{index, e})
 	}
 	c.out.Halt = c.halt
-	c.out.Time = c.group.LogTime
+	c.out.Time, c.out.Level = c.group.LogTime, c.inForce
 	return c.out
 }
 
@@ -70,6 +70,7 @@ func (c *Core) resume() {
 }
 
 // applyEntry applies one entry whole, or, when it halts the group, not at all.
+// Nor is one applied that raises the group to a level unknown here: that unwinds.
 func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
 	c.index, c.ordinal = index, 0
 	c.epoch++
@@ -81,20 +82,25 @@ func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
 		if r == nil {
 			return
 		}
-		h, isHalt := r.(*haltSignal)
-		if !isHalt {
+		switch r := r.(type) {
+		case *haltSignal:
+			c.halt = &Halt{Index: index, Message: c.ordinal - 1, Code: r.code}
+			c.store.Rollback(undo)
+			*c.out = before
+			c.reload()
+		case *UnknownLevel:
+			c.store.Rollback(undo)
+			state.Faultf("%w", r)
+		default:
 			panic(r)
 		}
-		c.halt = &Halt{Index: index, Message: c.ordinal - 1, Code: h.code}
-		c.store.Rollback(undo)
-		*c.out = before
-		c.reload()
 	}()
 	c.openGroupCell()
-	if e.Level > Level {
-		c.breach("level_unknown")
+	if e.Level < FirstLevel || e.Level > c.inForce {
+		c.setLevel(c.inForce) // of what is written if it is skipped
+		c.breach("level_not_in_force")
 	} else {
-		c.store.SetLevel(uint8(e.Level))
+		c.setLevel(e.Level)
 		c.advance(e.Time)
 		for i := range e.Items {
 			c.item(&e.Items[i])
@@ -116,6 +122,8 @@ func (c *Core) applyEntry(index uint64, e *Entry) (ok bool) {
 // undone.
 func (c *Core) reload() {
 	c.group = groupRow{}
+	c.openGroupCell()
+	c.loadLevel()
 	c.partitions, c.byName = nil, map[string]*partition{}
 	c.counters, c.touched = map[string]*counter{}, nil
 	c.originCount, c.lastPartition = nil, nil

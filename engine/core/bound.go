@@ -1,28 +1,32 @@
 package core
 
 import (
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
 
 // bound is a visitor that adds up the most bytes that a value can take when it
 // is stored. It costs much less than encoding the value.
-type bound struct{ n int }
+type bound struct {
+	n     int
+	level uint8
+}
 
 const (
 	boundHeader = 5 // of a list, struct or text, at most
 	boundNumber = 9
 )
 
-// of is the bound of a whole value.
-func (b *bound) of(v state.Visitable) int {
-	b.n = boundHeader + boundNumber
+// of is the bound of a whole value in the format of a feature level.
+func (b *bound) of(level uint8, v state.Visitable) int {
+	b.n, b.level = boundHeader+boundNumber, level
 	v.Visit(b)
 	return b.n
 }
 
 // Level implements [state.Visitor], as do the methods below.
-func (b *bound) Level() uint8 { return Level }
+func (b *bound) Level() uint8 { return b.level }
 
 func (b *bound) Int(string, *int64)             { b.n += boundNumber }
 func (b *bound) Uint(string, *uint64)           { b.n += boundNumber }
@@ -64,9 +68,13 @@ func (c *Core) fits(v state.Visitable, limit int) (most int, ok bool) {
 			return most, true
 		}
 	}
-	if most = c.bound.of(v); most <= limit {
+	level := c.level
+	if planted.Is("core: sizes as the build would write") {
+		level = uint8(c.cfg.Knows)
+	}
+	if most = c.bound.of(level, v); most <= limit {
 		return most, true
 	}
-	most = c.cfg.Codec.Size(Level, v)
+	most = c.cfg.Codec.Size(level, v)
 	return most, most <= limit
 }

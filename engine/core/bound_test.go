@@ -26,7 +26,7 @@ func TestBoundIsNotTooLow(t *testing.T) {
 			&operators.Record{Key: text.Draw(t, "key"), Payload: state.Nested{Value: row}},
 			&operators.Record{Payload: state.Nested{Raw: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "raw")}}}
 		for _, v := range values {
-			if most, size := b.of(v), c.Size(Level, v); most < size {
+			if most, size := b.of(Level, v), c.Size(Level, v); most < size {
 				t.Fatalf("bound of %+v = %d; it takes %d", v, most, size)
 			}
 		}

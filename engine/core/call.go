@@ -102,9 +102,10 @@ func (k *call) effect(e effect) {
 	k.effects = append(k.effects, e)
 }
 
-// Key, LogTime, EventTime, Watermark, Cause and Request implement
+// Key, Level, LogTime, EventTime, Watermark, Cause and Request implement
 // operators.Context.
 func (k *call) Key() string             { return k.key }
+func (k *call) Level() uint8            { return k.core.level }
 func (k *call) LogTime() state.Time     { return k.core.group.LogTime }
 func (k *call) EventTime() state.Time   { return k.m.Time }
 func (k *call) Watermark() state.Time   { return k.core.marks.of(k.core, k.stage) }

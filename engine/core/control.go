@@ -32,6 +32,8 @@ func (c *Core) applyControl(k *Control) {
 		if code := c.applyMembers(k); code != "" {
 			r.Outcome, r.Code = OutcomeRefused, code
 		}
+	case ControlRaise:
+		r.Code = c.raise(k)
 	case ControlSkip:
 		r.Outcome, r.Code = OutcomeRefused, "not_halted" // a matching one never gets here
 	default:

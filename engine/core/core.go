@@ -36,7 +36,8 @@ const (
 	clockAhead     = 5 * state.Minute
 )
 
-// Config is what a core needs to know. All replicas of a group must agree on it.
+// Config is what a core needs to know. All replicas of a group must agree on it,
+// but for Knows.
 type Config struct {
 	Plan   *topology.Plan
 	Codec  state.Codec
@@ -48,6 +49,9 @@ type Config struct {
 	Incarnation uint64
 	Lateness    state.Time // 0: 10 s
 	Clock       Clock
+	// Knows is the highest feature level that this replica can be at, which may
+	// differ from replica to replica. 0: [Level].
+	Knows uint64
 	// Fields picks what of an event may be shown in a dead letter.
 	Fields func(e state.Visitable) []operators.Field
 }
@@ -58,6 +62,8 @@ type Core struct {
 	plan  *topology.Plan
 	store state.Store
 
+	inForce       uint64 // feature level
+	level         uint8  // of the entry at hand
 	group         groupRow
 	groupCell     state.Cell // valid inside one entry
 	partitions    []*partition
@@ -128,6 +134,9 @@ func New(cfg Config, store state.Store) (*Core, error) {
 	if cfg.Lateness == 0 {
 		cfg.Lateness = 10 * state.Second
 	}
+	if cfg.Knows == 0 {
+		cfg.Knows = Level
+	}
 	if cfg.Fields == nil {
 		cfg.Fields = func(state.Visitable) []operators.Field { return nil }
 	}
@@ -140,6 +149,10 @@ func New(cfg Config, store state.Store) (*Core, error) {
 	}
 	c.call.core = c
 	c.indexPlan()
+	c.openGroupCell()
+	if c.loadLevel(); c.inForce > cfg.Knows {
+		return nil, &UnknownLevel{Knows: cfg.Knows, Needs: c.inForce}
+	}
 	c.load()
 	return c, nil
 }

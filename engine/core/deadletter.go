@@ -50,7 +50,7 @@ func (c *Core) deadLetter(shard state.Shard, d *operators.DeadLetter) string {
 	shown := *d
 	shown.Payload = state.Nested{}
 	c.put(shard, &operators.Record{Topic: DeadLetterTopic, Type: DeadLetterType, Key: d.ID, ID: d.ID, Number: 1,
-		Cause: d.Cause, Bytes: uint64(c.cfg.Codec.Size(Level, &shown)), Payload: state.Nested{Value: &shown}})
+		Cause: d.Cause, Bytes: uint64(c.cfg.Codec.Size(c.level, &shown)), Payload: state.Nested{Value: &shown}})
 	return d.ID
 }
 

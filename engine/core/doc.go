@@ -18,7 +18,8 @@
 //
 // Start at [Core.Apply] in apply.go; an event's way is input.go → route.go →
 // call.go → outbox.go or lane.go. Where shards are is in place.go, how one moves in
-// move.go and import.go, the members of the cluster in members.go.
+// move.go and import.go, the members of the cluster in members.go,
+// what feature levels are in level.go.
 package core
 
 //go:generate go run anabranch.dev/internal/visitgen .

@@ -5,14 +5,11 @@ import (
 	"anabranch.dev/state"
 )
 
-// Level is the feature level this build writes.
-const Level = 1
-
 // Entry is one record of a group's Raft log: a batch of items, applied in
 // order. Only the proposer makes entries.
 type Entry struct {
-	Level uint64     `v:"level"`
-	Time  state.Time `v:"time"` // log time; under the replay clock 0, items carry their own
+	Level uint64     `v:"level"` // its rows are written in its format; at most that in force
+	Time  state.Time `v:"time"`  // log time; under the replay clock 0, items carry their own
 	Items []Item     `v:"items"`
 }
 
@@ -126,6 +123,7 @@ const (
 	ControlMove    = "move"    // begin to move a shard to another group
 	ControlThaw    = "thaw"    // go on with a shard whose move was called off
 	ControlPlaced  = "placed"  // believe the new group of a frozen shard that it has it
+	ControlRaise   = "raise"   // put a higher feature level in force
 )
 
 // Control is an operator's (a person's) or the node's own command to the core.
@@ -144,4 +142,5 @@ type Control struct {
 	Group      uint64           `v:"group"`   // move: where to
 	Move       uint64           `v:"move"`    // thaw and placed: which move, see [Move]
 	Members    *Members         `v:"members"` // members: the new list
+	Level      uint64           `v:"level"`   // raise: the level from the next entry on
 }

@@ -33,6 +33,7 @@ func (c *Core) BeginIncarnation(index uint64, lanes Lanes) {
 	c.index = index
 	c.epoch++
 	c.openGroupCell()
+	c.setLevel(c.inForce)
 	if lanes == LanesRestart {
 		c.eachShard(func(shard state.Shard) {
 			for _, to := range c.cellKeys(shard, idLane) {

@@ -10,6 +10,7 @@ import (
 type Output struct {
 	Index   uint64
 	Time    state.Time // log time after the entry
+	Level   uint64     // feature level in force after the entry
 	Wants   []Want
 	Replies []Reply
 	Records []*operators.Record // new in the outbox, in order of emission

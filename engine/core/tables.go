@@ -91,12 +91,12 @@ func Tables(plan *topology.Plan) []*state.Table {
 	return slices.Concat(plan.Tables(), []*state.Table{
 		tabPosition, tabCounter, tabGroup, tabMark, tabMarkOut, tabMarkTold, tabOutbox, tabOutHead, tabLane, tabLaneHead, tabLaneIn,
 		tabPlace, tabMove, tabPublish, tabHeard, tabDue, tabDead, tabDeadHead, tabConflate, tabDecision, tabSeen, tabNumber,
-		tabTimer, tabRegister, tabMembers,
+		tabTimer, tabRegister, tabMembers, tabLevel,
 	})
 }
 
 // GroupShard is a group's reserved shard, which never moves: broadcast tables,
-// watermarks, log time, where shards are and, in the first group, the list of
+// watermarks, log time, the feature level, where shards are and, in the first group, the list of
 // members are its rows.
 func GroupShard(shards, group int) state.Shard { return state.Shard(shards + group) }
 

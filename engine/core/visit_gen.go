@@ -111,6 +111,7 @@ func (x *Control) Visit(v state.Visitor) {
 	v.Uint("group", &x.Group)
 	v.Uint("move", &x.Move)
 	state.VisitOptional(v, "members", &x.Members)
+	v.Uint("level", &x.Level)
 }
 
 // Visit lists the fields of x.
@@ -153,6 +154,11 @@ func (x *ImportEnd) Visit(v state.Visitor) {
 func (x *heardFrom) Visit(v state.Visitor) {
 	v.Uint("shard", &x.Shard)
 	v.Uint("number", &x.Number)
+}
+
+// Visit lists the fields of x.
+func (x *levelRow) Visit(v state.Visitor) {
+	v.Uint("level", &x.Level)
 }
 
 // Visit lists the fields of x.

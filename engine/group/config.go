@@ -23,7 +23,10 @@ type Config struct {
 	// exists, and waits to be admitted; see [Group.Admit].
 	Voters []string
 
-	Core       core.Config
+	Core core.Config
+	// Level is the feature level that the cluster was formed at: a group below it
+	// is raised before anything else is decided. 0: none.
+	Level      uint64
 	Durability raftlog.Durability
 
 	// OpenStore opens (or makes) the state in a directory. A copy is opened only

@@ -84,10 +84,16 @@ func (f fsm) applyLog(l *raft.Log) {
 }
 
 // entryOf decodes a log's entry, or finds it among our own proposals.
-func (f fsm) entryOf(l *raft.Log) (*core.Entry, *proposal) {
+func (f fsm) entryOf(l *raft.Log) (entry *core.Entry, own *proposal) {
 	if t := f.tenure.Load(); t != nil {
 		if p := t.own(l.Extensions); p != nil {
-			return p.entry, p
+			// What came with a later level than the entry's has no place in its
+			// bytes. As long as there may be such, the leader applies what the
+			// others will.
+			if p.entry.Level == f.core.Knows() {
+				return p.entry, p
+			}
+			own = p
 		}
 	}
 	var e core.Entry
@@ -95,7 +101,7 @@ func (f fsm) entryOf(l *raft.Log) (*core.Entry, *proposal) {
 		f.fail("apply", fmt.Errorf("decode entry %d: %w", l.Index, err))
 		return nil, nil
 	}
-	return &e, nil
+	return &e, own
 }
 
 // faultOf turns what was raised while applying into an error. A fault of the
@@ -127,6 +133,7 @@ func (f fsm) publish(out *core.Output, entry *core.Entry) {
 	if out.Members {
 		f.cfg.Changed()
 	}
+	f.atLevel(out.Level)
 	halted := out.Halt != nil
 	if halted != f.halted.Load() {
 		f.halted.Store(halted)
@@ -243,6 +250,7 @@ func (f fsm) install() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.store, f.core, f.writing = store, c, writing
+	f.atLevel(c.Level())
 	f.cfg.Placed(c.Placements())
 	f.restored.Store(store.Applied())
 	f.halted.Store(c.Halted() != nil)

@@ -45,8 +45,9 @@ type Group struct {
 	logBytes     atomic.Int64  // of entries since the last snapshot
 	shardChanges atomic.Uint64 // shards that came, left, were frozen or thawed
 	halted       atomic.Bool
-	stalled      atomic.Bool // the disk hung while this replica led
-	moved        sync.Cond   // broadcast when appliedIndex moves
+	level        atomic.Uint64 // feature level in force
+	stalled      atomic.Bool   // the disk hung while this replica led
+	moved        sync.Cond     // broadcast when appliedIndex moves
 	movedMu      sync.Mutex
 
 	reading sync.Mutex // held while state and snapshot are read through

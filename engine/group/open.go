@@ -91,6 +91,7 @@ func (g *Group) openState(snapshot uint64) error {
 		return err
 	}
 	g.store, g.core = store, c
+	g.level.Store(c.Level())
 	g.cfg.Placed(c.Placements())
 	g.restored.Store(store.Applied())
 	return nil

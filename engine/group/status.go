@@ -47,7 +47,7 @@ func (g *Group) Status(ctx context.Context) (Status, error) {
 	_, err := g.read(func() error {
 		s.Applied = g.Applied()
 		s.Written = g.store.Written()
-		s.LogTime = g.core.LogTime()
+		s.LogTime, s.Level = g.core.LogTime(), g.core.Level()
 		s.OutboxRecords, s.OutboxBytes = g.core.OutboxDepth()
 		s.LaneMessages = int(g.core.LaneMessages())
 		s.DeadLettered = int(g.core.DeadLettered())

@@ -117,14 +117,14 @@ func (g *Group) Skip(ctx context.Context, index, message uint64) error {
 	case halt.Index != index || halt.Message != message:
 		return fmt.Errorf("%w: group %d is halted by message %d of entry %d", connectors.ErrNotFound, g.cfg.Core.Group, halt.Message, halt.Index)
 	}
-	entry := &core.Entry{Level: core.Level, Items: []core.Item{{Control: &core.Control{
+	entry := &core.Entry{Level: g.Level(), Items: []core.Item{{Control: &core.Control{
 		ID: rand.Text(), Kind: core.ControlSkip, Index: index, Message: message}}}}
 	w := g.replies.add(replyKey{control: true, id: entry.Items[0].Control.ID}, noShard, ofCaller)
 	if w == nil {
 		return connectors.ErrOverloaded
 	}
 	defer g.replies.remove(w)
-	data, err := g.cfg.Core.Codec.Append(nil, core.Level, entry)
+	data, err := g.cfg.Core.Codec.Append(nil, uint8(entry.Level), entry)
 	if err != nil {
 		return fmt.Errorf("encode skip: %w", err)
 	}

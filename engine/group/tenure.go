@@ -74,7 +74,7 @@ func (g *Group) newTenure(term uint64, slots int) *tenure {
 	for _, r := range start.Pending {
 		t.stamps = append(t.stamps, r.Time)
 	}
-	t.machines = leader.New(leader.Config{Clock: g.cfg.Core.Clock, Codec: g.cfg.Core.Codec, First: g.cfg.First,
+	t.machines = leader.New(leader.Config{Clock: g.cfg.Core.Clock, Codec: g.cfg.Core.Codec, First: g.cfg.First, Level: g.cfg.Level,
 		Gap: g.cfg.Gap, Slots: slots, Limited: g.cfg.Core.Groups > 1 && g.cfg.Core.Clock == core.ClockReplay, Incarnation: g.cfg.Core.Incarnation, Shards: g.cfg.Core.Shards, TellEvery: tellEvery(&g.cfg.Core), Limits: g.cfg.Limits}, start)
 	return t
 }
@@ -231,7 +231,7 @@ func (t *tenure) addInputs() {
 func (t *tenure) propose(now state.Time) error {
 	g := t.g
 	for e := t.machines.Proposer.Next(now); e != nil; e = t.machines.Proposer.Next(now) {
-		data, err := g.cfg.Core.Codec.Append(nil, core.Level, e)
+		data, err := g.cfg.Core.Codec.Append(nil, uint8(e.Level), e)
 		if err != nil {
 			return fmt.Errorf("encode entry: %w", err)
 		}

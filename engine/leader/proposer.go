@@ -22,6 +22,7 @@ type Proposer struct {
 	tell   state.Time // how long nothing may be proposed, 0 for ever
 	intake *Intake
 	clock  logClock
+	level  uint64 // feature level in force, as of the last applied entry
 
 	acks     []core.Ack
 	ackBy    state.Time // when those waiting go into an entry of their own; 0 if not known yet
@@ -50,16 +51,20 @@ func newProposer(cfg Config, limits Limits, in *Intake, s Start) *Proposer {
 	for _, shard := range s.Away {
 		away[shard] = true
 	}
-	return &Proposer{
+	p := &Proposer{
 		away: away, codec: cfg.Codec, replay: cfg.Clock == core.ClockReplay, limits: limits, intake: in, tell: cfg.TellEvery,
-		clock:     logClock{last: s.LogTime},
+		clock: logClock{last: s.LogTime}, level: s.Level,
 		nextTimer: s.NextTimer, records: s.OutboxRecords, bytes: s.OutboxBytes,
 	}
+	if cfg.Level > s.Level {
+		p.Control(&core.Control{Kind: core.ControlRaise, Level: cfg.Level})
+	}
+	return p
 }
 
 // Command queues an API command. It returns false when too much waits.
 func (p *Proposer) Command(c *core.Command) bool {
-	return p.commands.push(c, recordOverhead+p.codec.Size(core.Level, c), p.limits.QueueBytes)
+	return p.commands.push(c, p.size(c), p.limits.QueueBytes)
 }
 
 // Lane queues messages of another group. It returns false when too much waits,
@@ -70,7 +75,12 @@ func (p *Proposer) Lane(l *core.Lane) bool {
 		return false
 	}
 	p.intake.merge.hear(l.Reached)
-	return p.lanes.push(l, recordOverhead+p.codec.Size(core.Level, l), p.limits.QueueBytes)
+	return p.lanes.push(l, p.size(l), p.limits.QueueBytes)
+}
+
+// size is what something takes in an entry.
+func (p *Proposer) size(v state.Visitable) int {
+	return recordOverhead + p.codec.Size(uint8(p.level), v)
 }
 
 // laneAck queues the news that another group has applied a lane's messages.
@@ -108,7 +118,7 @@ func (p *Proposer) Next(now state.Time) *core.Entry {
 	if len(p.acks) > 0 && p.ackBy == 0 {
 		p.ackBy = now + p.limits.AckWithin
 	}
-	e := &core.Entry{Level: core.Level}
+	e := &core.Entry{Level: p.level}
 	if p.replay {
 		e.Time = p.intake.merge.reached()
 	} else {
@@ -243,6 +253,7 @@ func (p *Proposer) holes(e *core.Entry, s *Source) {
 // that we still led after the barrier was wanted.
 func (p *Proposer) applied(a Applied) (proof bool) {
 	p.clock.last = max(p.clock.last, a.Output.Time)
+	p.level = max(p.level, a.Output.Level)
 	p.nextTimer, p.records, p.bytes = a.NextTimer, a.OutboxRecords, a.OutboxBytes
 	if len(p.flight) == 0 {
 		return false
@@ -310,10 +321,10 @@ func (p *Proposer) Failed(e *core.Entry) {
 			p.laneAck(*it.LaneAck)
 		case it.Lane != nil:
 			if !p.away[state.Shard(it.Lane.To)] {
-				p.lanes.unshift(it.Lane, recordOverhead+p.codec.Size(core.Level, it.Lane))
+				p.lanes.unshift(it.Lane, p.size(it.Lane))
 			}
 		case it.Command != nil:
-			p.commands.unshift(it.Command, recordOverhead+p.codec.Size(core.Level, it.Command))
+			p.commands.unshift(it.Command, p.size(it.Command))
 		case it.Control != nil:
 			p.controls = append(p.controls, it.Control)
 		case it.Import != nil, it.Sweep != nil:

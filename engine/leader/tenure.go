@@ -16,6 +16,9 @@ type Config struct {
 	// Limited holds the merge of the replay clock until [Tenure.Advance] lets
 	// it pass.
 	Limited bool
+	// Level is the feature level that the cluster was formed at: a group below it
+	// is raised by the first entry of a tenure. 0: none.
+	Level uint64
 	// Incarnation marks lane messages with the cluster's life.
 	Incarnation uint64
 	Shards      int // of the cluster
@@ -29,6 +32,7 @@ type Config struct {
 // applied. [Read] fills it on the goroutine that applies.
 type Start struct {
 	LogTime       state.Time
+	Level         uint64 // feature level in force
 	NextTimer     state.Time
 	Pending       []*operators.Record
 	Outboxes      []Outbox
@@ -47,7 +51,7 @@ type Outbox struct {
 
 // Read reads a tenure's start from the core.
 func Read(c *core.Core) Start {
-	s := Start{LogTime: c.LogTime(), NextTimer: c.NextTimer(), Progress: c.ProgressOffset()}
+	s := Start{LogTime: c.LogTime(), Level: c.Level(), NextTimer: c.NextTimer(), Progress: c.ProgressOffset()}
 	s.OutboxRecords, s.OutboxBytes = c.OutboxDepth()
 	c.Pending(func(r *operators.Record) bool {
 		s.Pending = append(s.Pending, r)

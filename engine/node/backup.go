@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"anabranch.dev/connectors"
-	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
 	"anabranch.dev/state"
 )
@@ -67,7 +66,7 @@ func (n *Node) cut(ctx context.Context) (connectors.Snapshot, error) {
 func (n *Node) snapshot(id string) connectors.Snapshot {
 	cfg := &n.cfg
 	return connectors.Snapshot{ID: id, Cluster: cfg.Cluster, Incarnation: n.dir.now().Incarnation, Topology: cfg.Plan.Name,
-		FeatureLevel: core.Level, Version: cfg.Version, Shards: cfg.Shards, Groups: cfg.Groups, Clock: cfg.Clock, Lateness: cfg.Lateness,
+		FeatureLevel: int(n.level()), Version: cfg.Version, Shards: cfg.Shards, Groups: cfg.Groups, Clock: cfg.Clock, Lateness: cfg.Lateness,
 		Fingerprint: cfg.Fingerprint, Parts: make([]connectors.SnapshotPart, cfg.Groups)}
 }
 

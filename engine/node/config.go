@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/peer"
 	"anabranch.dev/engine/raftlog"
@@ -106,7 +107,9 @@ type Config struct {
 	Disk func(o *raftlog.Options)
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 
-	wall func() time.Time // the node's clock beside the groups' own, replaced by tests
+	// knows is the highest feature level that this build knows; another in tests.
+	knows uint64
+	wall  func() time.Time // the node's clock beside the groups' own, replaced by tests
 	// digestEvery is how often digests are compared; shorter in tests.
 	digestEvery time.Duration
 	// balanceEvery is how often a node looks whether it leads more groups than
@@ -145,6 +148,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.MaxOutboxBytes, 64<<20)
 	setDefault(&c.SnapshotBytes, 64<<20)
 	setDefault(&c.MaxRequests, 5000)
+	setDefault(&c.knows, core.Level)
 	if c.wall == nil {
 		c.wall = time.Now
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/peer"
 )
 
@@ -44,13 +45,16 @@ func (n *Node) promise(q *formRequest) error {
 		case id.Stage == stageFormed, id.Stage == stageRemoved, id.Stage == stageForming && id.ClusterID < q.ClusterID:
 			return fmt.Errorf("%w at node %s", errForming, n.cfg.ID)
 		}
-		id.Stage, id.ClusterID, id.Members = stageForming, q.ClusterID, q.Members
+		id.Stage, id.ClusterID, id.Members, id.Level = stageForming, q.ClusterID, q.Members, q.Level
 		return nil
 	})
 }
 
 // suits says whether this node can be a member of a cluster.
 func (n *Node) suits(q *formRequest) error {
+	if q.InForce > n.cfg.knows {
+		return fmt.Errorf("node %s does not fit the cluster: %w", n.cfg.ID, &core.UnknownLevel{Knows: n.cfg.knows, Needs: q.InForce})
+	}
 	if !slices.ContainsFunc(q.Members, func(m member) bool { return m.ID == n.cfg.ID }) {
 		return fmt.Errorf("the cluster's members are %s: node %s is not a member", strings.Join(memberIDs(q.Members), ", "), n.cfg.ID)
 	}
@@ -83,6 +87,7 @@ func (n *Node) formAlone() error {
 			return fmt.Errorf("data directory %s: an init of %s was interrupted; join the same nodes again, or name an empty directory",
 				n.dir.path, strings.Join(memberIDs(id.Members), ", "))
 		}
+		id.Level = id.firstLevel(n.cfg.knows)
 		id.ClusterID, id.Members = rand.Text(), []member{{ID: n.cfg.ID, Peer: n.PeerAddr(), HTTP: n.cfg.HTTP}}
 		id.found(n.cfg.Groups)
 		return nil
@@ -114,7 +119,7 @@ func (n *Node) join(h *hello) error {
 		}
 	}
 	return n.adopt(&formRequest{ClusterID: h.ClusterID, Members: h.Members, Settings: h.Settings, Changes: h.Changes, Gone: h.Gone,
-		Incarnation: h.Incarnation, Snapshot: h.Snapshot}, last)
+		Incarnation: h.Incarnation, Snapshot: h.Snapshot, Level: h.Level, InForce: h.inForce()}, last)
 }
 
 // adopt takes a cluster that is formed, and has this node as a member. A node
@@ -145,7 +150,7 @@ func (n *Node) adopt(q *formRequest, last uint64) error {
 				id.Replicas = append(id.Replicas, replicaState{Generation: max(rebirth(time.Now()), last+1)})
 			}
 		}
-		id.ClusterID, id.Members, id.Version, id.Gone = q.ClusterID, q.Members, q.Changes, q.Gone
+		id.ClusterID, id.Members, id.Version, id.Gone, id.Level = q.ClusterID, q.Members, q.Changes, q.Gone, q.Level
 		id.found(n.cfg.Groups)
 		return nil
 	})

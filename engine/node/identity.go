@@ -54,6 +54,9 @@ type identity struct {
 	Version  uint64   `json:"version,omitempty"`  // of the list of members: changes since the cluster was formed
 	Gone     []string `json:"gone,omitempty"`     // ids of removed members, the latest last
 	Founders []string `json:"founders,omitempty"` // who formed the cluster, if the list has changed since
+	// Level is the feature level that the cluster was formed at, if it was not the
+	// first.
+	Level uint64 `json:"level,omitempty"`
 
 	Sum string `json:"sum,omitempty"` // of all above; older builds wrote none
 }

@@ -165,11 +165,13 @@ func membersOf(all []found) (members []member) {
 }
 
 // proposal is the cluster to form: of those under way the one with the smallest
-// id, or a new one.
+// id, or a new one. It begins at the highest feature level that all nodes know.
 func (n *Node) proposal(all []found) *formRequest {
 	id := n.dir.now()
 	q := &formRequest{Members: membersOf(all), Settings: settingsOf(&n.cfg), Incarnation: id.life().incarnation, Snapshot: id.life().snapshot}
+	knows := n.cfg.knows
 	for _, f := range all {
+		knows = min(knows, f.said.Knows)
 		if id := f.said.ClusterID; f.said.Stage == string(stageForming) && (q.ClusterID == "" || id < q.ClusterID) {
 			q.ClusterID = id
 		}
@@ -177,6 +179,8 @@ func (n *Node) proposal(all []found) *formRequest {
 	if q.ClusterID == "" {
 		q.ClusterID = rand.Text()
 	}
+	q.Level = id.firstLevel(knows)
+	q.InForce = q.Level
 	return q
 }
 

@@ -213,6 +213,8 @@ func (n *Node) newcomer(ctx context.Context, q *membersRequest) (*hello, error) 
 		return nil, fmt.Errorf("node %s can't be added: it was a member before and still has its data; start it with an empty directory", q.Node)
 	case h.Stage != string(stageNew):
 		return nil, fmt.Errorf("node %s can't be added: it is of another cluster, or being made a member of one; start it with an empty directory, and with the members' addresses and its own to join", q.Node)
+	case h.Knows < n.level():
+		return nil, fmt.Errorf("node %s can't be added: it knows feature level %d, the cluster is at %d", q.Node, h.Knows, n.level())
 	case len(d) > 0:
 		return nil, fmt.Errorf("node %s does not fit the cluster: %s", q.Node, strings.Join(d, ", "))
 	}

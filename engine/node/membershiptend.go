@@ -151,7 +151,7 @@ func (t *tending) welcome(ctx context.Context, m member) {
 	}
 	id := n.dir.now()
 	q := &formRequest{ClusterID: id.ClusterID, Members: id.Members, Settings: settingsOf(&n.cfg), Changes: id.Version, Gone: id.Gone,
-		Incarnation: id.life().incarnation, Snapshot: id.life().snapshot}
+		Incarnation: id.life().incarnation, Snapshot: id.life().snapshot, Level: id.Level, InForce: n.level()}
 	if _, err := callAddress[nothing](ctx, n, m.Peer, callFormed, q); err != nil {
 		t.note("node that is to join does not take it", fmt.Errorf("%w: node %s: %w", connectors.ErrUnavailable, m.ID, err))
 	}

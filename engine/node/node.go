@@ -131,12 +131,12 @@ func (n *Node) groupConfig(id int) group.Config {
 		}
 	}
 	return group.Config{
-		Dir: n.dir.groupDir(id), Cluster: cfg.Cluster, Replica: n.slots[id].replica(), Voters: founders,
+		Dir: n.dir.groupDir(id), Cluster: cfg.Cluster, Replica: n.slots[id].replica(), Voters: founders, Level: identity.Level,
 		Core: core.Config{
 			Plan: cfg.Plan, Codec: cfg.Codec, Shards: cfg.Shards, Group: id, Groups: cfg.Groups,
 			GroupOf:     func(s state.Shard) int { return firstGroup(s, cfg.Shards, cfg.Groups) },
 			Incarnation: identity.Incarnation, Lateness: state.Time(cfg.Lateness.Microseconds()), Clock: core.Clock(cfg.Clock),
-			Fields: cfg.Fields,
+			Fields: cfg.Fields, Knows: cfg.knows,
 		},
 		Durability: raftlog.Durability(cfg.Durability),
 		OpenStore: func(dir string, copy bool) (group.Store, error) {

@@ -253,6 +253,7 @@ func (n *Node) hello() *hello {
 		Stage: string(id.Stage), ClusterID: id.ClusterID, Members: id.Members, Changes: id.Version, Gone: id.Gone,
 	}
 	h.Incarnation, h.Snapshot = id.life().incarnation, id.life().snapshot
+	h.Knows, h.Level = n.cfg.knows, id.Level
 	if id.Stage == stageFormed {
 		for _, s := range n.slots {
 			h.Replicas = append(h.Replicas, s.view())

@@ -101,7 +101,7 @@ func (c *Config) seed(ctx context.Context, partial string, g int, from string, s
 func (c *Config) offlineCore(g int, incarnation uint64) core.Config {
 	return core.Config{Plan: c.Plan, Codec: c.Codec, Shards: c.Shards, Group: g, Groups: c.Groups,
 		GroupOf:     func(s state.Shard) int { return firstGroup(s, c.Shards, c.Groups) },
-		Incarnation: incarnation, Lateness: state.Time(c.Lateness.Microseconds()), Clock: core.Clock(c.Clock), Fields: c.Fields}
+		Incarnation: incarnation, Lateness: state.Time(c.Lateness.Microseconds()), Clock: core.Clock(c.Clock), Fields: c.Fields, Knows: c.knows}
 }
 
 // identity is that of a new directory.

@@ -18,9 +18,15 @@ type visitable[T any] interface {
 	state.Visitable
 }
 
-// call asks another member.
+// call asks another member. What all builds must understand, to find out what the
+// other one is, is written at the first feature level, all else at the one in
+// force; the answer comes at the level of the request.
 func call[A any, P visitable[A]](ctx context.Context, n *Node, node, method string, request state.Visitable) (*A, error) {
-	b, err := n.cfg.Codec.Append(nil, core.Level, request)
+	level := uint8(core.FirstLevel)
+	if method != callHello {
+		level = uint8(n.level())
+	}
+	b, err := n.cfg.Codec.Append(nil, level, request)
 	if err != nil {
 		return nil, fmt.Errorf("%s: encode: %w", method, err)
 	}
@@ -31,9 +37,9 @@ func call[A any, P visitable[A]](ctx context.Context, n *Node, node, method stri
 	return decode[A, P](n, method, b)
 }
 
-// callAddress asks whatever node is at an address.
+// callAddress asks whatever node is at an address. Nobody knows what it is.
 func callAddress[A any, P visitable[A]](ctx context.Context, n *Node, address, method string, request state.Visitable) (*A, error) {
-	b, err := n.cfg.Codec.Append(nil, core.Level, request)
+	b, err := n.cfg.Codec.Append(nil, core.FirstLevel, request)
 	if err != nil {
 		return nil, fmt.Errorf("%s: encode: %w", method, err)
 	}

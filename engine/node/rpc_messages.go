@@ -31,6 +31,7 @@ const (
 	callAdvance      = "advance"
 	callMembers      = "members"
 	callOpened       = "opened"
+	callRaise        = "raise"
 )
 
 // hello is what a node says of itself, both when it asks and when it is asked.
@@ -51,13 +52,14 @@ type hello struct {
 	// Incarnation and Snapshot say which life of the cluster its data are of.
 	Incarnation uint64 `v:"incarnation"`
 	Snapshot    string `v:"snapshot"`
+	Knows       uint64 `v:"knows"` // the highest feature level that its build knows
+	Level       uint64 `v:"level"` // feature level that the cluster was formed at, 0 if that is not known
 }
 
 // settings are what all nodes of a cluster must agree on.
 type settings struct {
 	Cluster     string   `v:"cluster"`
 	Topology    string   `v:"topology"`
-	Level       uint64   `v:"level"`
 	Shards      int64    `v:"shards"`
 	Groups      int64    `v:"groups"`
 	Clock       string   `v:"clock"`
@@ -85,6 +87,8 @@ type replicaView struct {
 	// Members are the replicas of the group as of Index.
 	Members []string `v:"members"`
 	Index   uint64   `v:"index"`
+	// Level is the feature level in force.
+	Level uint64 `v:"level"`
 }
 
 // formRequest asks a node to promise that it will be a member of a cluster, or
@@ -97,6 +101,8 @@ type formRequest struct {
 	Gone        []string `v:"gone"`
 	Incarnation uint64   `v:"incarnation"` // as in hello
 	Snapshot    string   `v:"snapshot"`
+	Level       uint64   `v:"level"`    // as in hello
+	InForce     uint64   `v:"in_force"` // the highest feature level in force, that a member must know
 }
 
 // membersRequest asks for a change of the list of members, or with no action for
@@ -217,6 +223,12 @@ type transferRequest struct {
 	Node  string `v:"node"`
 }
 
+// raiseRequest asks for a feature level to be put in force in a group.
+type raiseRequest struct {
+	Group uint64 `v:"group"`
+	Level uint64 `v:"level"`
+}
+
 // advanceRequest lets a group's merge pass everything up to a log time.
 type advanceRequest struct {
 	Group uint64     `v:"group"`
@@ -294,6 +306,7 @@ type statusAnswer struct {
 	Ready    bool          `v:"ready"`
 	NotReady string        `v:"not_ready"`
 	Groups   []groupStatus `v:"groups"`
+	Knows    uint64        `v:"knows"`
 }
 
 // groupStatus is a connectors.GroupStatus.
@@ -317,4 +330,5 @@ type groupStatus struct {
 	Voters        int64      `v:"voters"`
 	DeadLettered  int64      `v:"dead_lettered"`
 	ShardsFrozen  int64      `v:"shards_frozen"`
+	Level         uint64     `v:"level"`
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"anabranch.dev/connectors"
-	"anabranch.dev/engine/core"
 	"anabranch.dev/state"
+	"anabranch.dev/state/codec"
 )
 
 // handle answers another node. It implements [peer.Handler].
@@ -83,6 +83,8 @@ func (n *Node) dispatchToLeader(ctx context.Context, method string, b []byte) ([
 		return serve(n, method, b, func(q *groupRequest) (*openedAnswer, error) { return n.openedHere(ctx, q) })
 	case callMembers:
 		return serve(n, method, b, func(q *membersRequest) (*membersAnswer, error) { return n.membersHere(ctx, q) })
+	case callRaise:
+		return serve(n, method, b, func(q *raiseRequest) (*nothing, error) { return &nothing{}, n.raiseHere(ctx, q) })
 	case callTransfer:
 		return serve(n, method, b, func(q *transferRequest) (*nothing, error) { return &nothing{}, n.transferHere(ctx, q) })
 	}
@@ -99,5 +101,9 @@ func serve[Q, A any, PQ visitable[Q], PA visitable[A]](n *Node, method string, r
 	if err != nil {
 		return nil, err
 	}
-	return n.cfg.Codec.Append(nil, core.Level, state.Visitable(PA(a)))
+	level, err := codec.Level(request)
+	if err != nil {
+		return nil, err
+	}
+	return n.cfg.Codec.Append(nil, level, state.Visitable(PA(a)))
 }

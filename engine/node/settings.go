@@ -5,14 +5,12 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"anabranch.dev/engine/core"
 )
 
 // settingsOf are the settings of this node that all nodes must share.
 func settingsOf(cfg *Config) settings {
 	s := settings{
-		Cluster: cfg.Cluster, Topology: cfg.Plan.Name, Level: core.Level, Shards: int64(cfg.Shards), Groups: int64(cfg.Groups),
+		Cluster: cfg.Cluster, Topology: cfg.Plan.Name, Shards: int64(cfg.Shards), Groups: int64(cfg.Groups),
 		Clock: cfg.Clock, Durability: cfg.Durability, Delivery: cfg.Delivery, OnGap: cfg.OnGap,
 		Lateness: cfg.Lateness.Microseconds(), Fingerprint: cfg.Fingerprint,
 	}
@@ -23,7 +21,8 @@ func settingsOf(cfg *Config) settings {
 	return s
 }
 
-// differences names everything in which another node's settings differ.
+// differences names everything in which another node's settings differ. The
+// feature level that it knows is none of them: nodes are upgraded one by one.
 func (s *settings) differences(other *settings) (differs []string) {
 	check := func(what string, ours, theirs any) {
 		if ours != theirs {
@@ -32,7 +31,6 @@ func (s *settings) differences(other *settings) (differs []string) {
 	}
 	check("cluster", s.Cluster, other.Cluster)
 	check("topology", s.Topology, other.Topology)
-	check("feature level", s.Level, other.Level)
 	check("shards", s.Shards, other.Shards)
 	check("groups", s.Groups, other.Groups)
 	check("clock", s.Clock, other.Clock)

@@ -70,7 +70,7 @@ func (s *slot) view() replicaView {
 	v.Index = index
 	v.Leader, v.Serves = g.Leader(), g.Leading()
 	v.Healthy, v.Votes = g.Err() == nil, g.VotesHere()
-	v.Applied, v.Commit = g.Applied(), g.Commit()
+	v.Applied, v.Commit, v.Level = g.Applied(), g.Commit(), g.Level()
 	v.FirstRead = s.n.inputs.firstRead(s.id, g)
 	return v
 }

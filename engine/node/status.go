@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"anabranch.dev/connectors"
-	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
 )
 
@@ -27,7 +26,7 @@ func (n *Node) Status(ctx context.Context) (connectors.Status, error) {
 	cfg, id := &n.cfg, n.dir.now()
 	s := connectors.Status{
 		Node: cfg.ID, Cluster: cfg.Cluster, Version: cfg.Version, Durability: cfg.Durability, Clock: cfg.Clock,
-		FeatureLevel: core.Level, Incarnation: id.Incarnation, Fingerprint: cfg.Fingerprint, Started: n.started,
+		FeatureLevel: int(n.cfg.knows), LevelInForce: int(n.lowestLevel()), Incarnation: id.Incarnation, Fingerprint: cfg.Fingerprint, Started: n.started,
 	}
 	s.NotReady = n.notReady()
 	s.Ready = s.NotReady == ""
@@ -127,14 +126,14 @@ func (n *Node) ownStatus(ctx context.Context) (*statusAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &statusAnswer{Peer: n.advertised(), HTTP: n.cfg.HTTP, Version: s.Version, Ready: s.Ready, NotReady: s.NotReady}
+	a := &statusAnswer{Peer: n.advertised(), HTTP: n.cfg.HTTP, Version: s.Version, Ready: s.Ready, NotReady: s.NotReady, Knows: n.cfg.knows}
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		a.Groups = append(a.Groups, groupStatus{
 			Group: int64(g.Group), Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged,
 			Term: g.Term, Commit: g.Commit, Applied: g.Applied, Written: g.Written, LogTime: g.LogTime,
 			OutboxRecords: int64(g.OutboxRecords), LaneMessages: int64(g.LaneMessages), OutboxOldest: g.OutboxOldest, Delivery: g.Delivery, Halted: g.Halted,
-			SnapshotIndex: g.SnapshotIndex, Voters: int64(g.Voters), DeadLettered: int64(g.DeadLettered), ShardsFrozen: int64(g.ShardsFrozen),
+			SnapshotIndex: g.SnapshotIndex, Voters: int64(g.Voters), DeadLettered: int64(g.DeadLettered), ShardsFrozen: int64(g.ShardsFrozen), Level: g.Level,
 		})
 	}
 	return a, nil
@@ -142,14 +141,14 @@ func (n *Node) ownStatus(ctx context.Context) (*statusAnswer, error) {
 
 // status is what a member says of itself, in the API's words.
 func (a *statusAnswer) status(m member) connectors.NodeStatus {
-	s := connectors.NodeStatus{Node: m.ID, Peer: cmp.Or(a.Peer, m.Peer), HTTP: a.HTTP, State: stateWord(m.State), Version: a.Version, Ready: a.Ready, NotReady: a.NotReady}
+	s := connectors.NodeStatus{Node: m.ID, Peer: cmp.Or(a.Peer, m.Peer), HTTP: a.HTTP, State: stateWord(m.State), Version: a.Version, Ready: a.Ready, NotReady: a.NotReady, FeatureLevel: int(a.Knows)}
 	for i := range a.Groups {
 		g := &a.Groups[i]
 		s.Groups = append(s.Groups, connectors.GroupStatus{
 			Group: int(g.Group), Replica: g.Replica, Leader: g.Leader, Role: g.Role, Damaged: g.Damaged,
 			Term: g.Term, Commit: g.Commit, Applied: g.Applied, Written: g.Written, LogTime: g.LogTime,
 			OutboxRecords: int(g.OutboxRecords), LaneMessages: int(g.LaneMessages), OutboxOldest: g.OutboxOldest, Delivery: g.Delivery, Halted: g.Halted,
-			SnapshotIndex: g.SnapshotIndex, Voters: int(g.Voters), DeadLettered: int(g.DeadLettered), ShardsFrozen: int(g.ShardsFrozen),
+			SnapshotIndex: g.SnapshotIndex, Voters: int(g.Voters), DeadLettered: int(g.DeadLettered), ShardsFrozen: int(g.ShardsFrozen), Level: g.Level,
 		})
 	}
 	return s

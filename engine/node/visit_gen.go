@@ -57,13 +57,14 @@ func (x *hello) Visit(v state.Visitor) {
 	state.VisitStrings(v, "gone", &x.Gone)
 	v.Uint("incarnation", &x.Incarnation)
 	v.String("snapshot", &x.Snapshot)
+	v.Uint("knows", &x.Knows)
+	v.Uint("level", &x.Level)
 }
 
 // Visit lists the fields of x.
 func (x *settings) Visit(v state.Visitor) {
 	v.String("cluster", &x.Cluster)
 	v.String("topology", &x.Topology)
-	v.Uint("level", &x.Level)
 	v.Int("shards", &x.Shards)
 	v.Int("groups", &x.Groups)
 	v.String("clock", &x.Clock)
@@ -89,6 +90,7 @@ func (x *replicaView) Visit(v state.Visitor) {
 	v.Bool("first_read", &x.FirstRead)
 	state.VisitStrings(v, "members", &x.Members)
 	v.Uint("index", &x.Index)
+	v.Uint("level", &x.Level)
 }
 
 // Visit lists the fields of x.
@@ -100,6 +102,8 @@ func (x *formRequest) Visit(v state.Visitor) {
 	state.VisitStrings(v, "gone", &x.Gone)
 	v.Uint("incarnation", &x.Incarnation)
 	v.String("snapshot", &x.Snapshot)
+	v.Uint("level", &x.Level)
+	v.Uint("in_force", &x.InForce)
 }
 
 // Visit lists the fields of x.
@@ -226,6 +230,12 @@ func (x *transferRequest) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
+func (x *raiseRequest) Visit(v state.Visitor) {
+	v.Uint("group", &x.Group)
+	v.Uint("level", &x.Level)
+}
+
+// Visit lists the fields of x.
 func (x *advanceRequest) Visit(v state.Visitor) {
 	v.Uint("group", &x.Group)
 	v.Time("limit", &x.Limit)
@@ -303,6 +313,7 @@ func (x *statusAnswer) Visit(v state.Visitor) {
 	v.Bool("ready", &x.Ready)
 	v.String("not_ready", &x.NotReady)
 	state.VisitStructs(v, "groups", &x.Groups)
+	v.Uint("knows", &x.Knows)
 }
 
 // Visit lists the fields of x.
@@ -326,4 +337,5 @@ func (x *groupStatus) Visit(v state.Visitor) {
 	v.Int("voters", &x.Voters)
 	v.Int("dead_lettered", &x.DeadLettered)
 	v.Int("shards_frozen", &x.ShardsFrozen)
+	v.Uint("level", &x.Level)
 }

@@ -34,6 +34,12 @@ var Bugs = []string{
 	"leader: sources of a frozen shard go on",
 }
 
+// LevelBugs show only where builds of two feature levels are mixed.
+var LevelBugs = []string{
+	"core: row format changed before its level is in force",
+	"core: sizes as the build would write",
+}
+
 // RetailBugs are the names of those in the operators of the retail topology.
 var RetailBugs = []string{
 	"policy: shadow in force",

@@ -185,6 +185,7 @@ type context struct {
 func (c *context) Key() string                                    { return c.m.key }
 func (c *context) LogTime() state.Time                            { return c.n.now }
 func (c *context) EventTime() state.Time                          { return c.m.time }
+func (c *context) Level() uint8                                   { return 1 }
 func (c *context) Watermark() state.Time                          { return c.n.now }
 func (c *context) Cause() operators.Cause                         { return operators.Cause{} }
 func (c *context) Request() string                                { return "" }

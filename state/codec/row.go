@@ -184,6 +184,15 @@ func Expires(stored []byte) (expires state.Time, value int, err error) {
 	return expires, d.pos, d.err
 }
 
+// StoredLevel is the feature level in whose format a stored row is.
+func StoredLevel(stored []byte) (uint8, error) {
+	_, at, err := Expires(stored)
+	if err != nil {
+		return 0, err
+	}
+	return Level(stored[at:])
+}
+
 // Hash is what a row adds to its shard's digest: a hash of its stored key and
 // stored value, given one after the other. Where the key ends goes into the
 // hash too.

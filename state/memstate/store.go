@@ -198,10 +198,8 @@ func (s *Store) Verify() error {
 		if r.value == nil {
 			return true
 		}
-		level, value := uint8(0), 0
-		if _, value, err = codec.Expires([]byte(r.stored)); err == nil {
-			level, err = codec.Level([]byte(r.stored[value:]))
-		}
+		var level uint8
+		level, err = codec.StoredLevel([]byte(r.stored))
 		var again []byte
 		if err == nil {
 			again, err = codec.AppendRow(s.codec, nil, level, r.expires, r.value)

@@ -58,7 +58,7 @@ type slot struct {
 	tick    uint64 // entry in whose list of changes it stands
 	size    int32
 	used    uint32 // entry that read or wrote it last, about; in large cells
-	level   uint8  // feature level of a row that was put, 0: of the entry
+	level   uint8  // feature level in whose format the row is stored
 
 	last   int32        // place among the changes being collected, plus one
 	run    uint32       // run in which the row stands
@@ -281,10 +281,15 @@ func (c *cell) scan(t *state.Table, prefix, from string, fn func(row string, val
 }
 
 // write changes the row inside the current entry.
-func (sl *slot) write(value state.Visitable, expires state.Time) { sl.writeAt(value, expires, 0) }
+func (sl *slot) write(value state.Visitable, expires state.Time) {
+	sl.writeAt(value, expires, sl.cell.s.level)
+}
 
 func (sl *slot) writeAt(value state.Visitable, expires state.Time, level uint8) {
-	if value == sl.value && expires == sl.expires {
+	// A row that is the same is written all the same if it would be stored in
+	// another format: whether a value is the one in memory or its equal depends
+	// on what was evicted here.
+	if value == sl.value && expires == sl.expires && (value == nil || level == sl.level) {
 		return
 	}
 	s := sl.cell.s

@@ -193,6 +193,9 @@ func (c *cell) decode(t *state.Table, row string, key, stored []byte) *slot {
 	if sl.expires, err = codec.DecodeRow(c.s.o.Codec, stored, sl.value); err != nil {
 		state.Faultf("row %q of %s at %q: %w", row, t, c.id.Key, damage(err))
 	}
+	if sl.level, err = codec.StoredLevel(stored); err != nil {
+		state.Faultf("row %q of %s at %q: %w", row, t, c.id.Key, damage(err))
+	}
 	d := &c.s.disk
 	d.key = append(append(d.key[:0], key[1:]...), stored...)
 	sl.hash = codec.Hash(d.key, len(key)-1)

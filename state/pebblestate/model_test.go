@@ -142,6 +142,8 @@ type machine struct {
 	model   *memstate.Store
 	release func()
 	saves   [][2]int
+
+	levelNow uint8 // 0: the first
 }
 
 func (m *machine) start() {
@@ -150,6 +152,7 @@ func (m *machine) start() {
 		m.t.Fatal(err)
 	}
 	m.s = r
+	m.s.SetLevel(max(1, m.levelNow))
 }
 
 // Few cells, tables and rows, so that what is done meets what was done before.
@@ -183,6 +186,8 @@ func (m *machine) actions() map[string]func(*rapid.T) {
 		"get":          m.use(m.get),
 		"set":          m.use(m.set),
 		"set again":    m.use(m.set),
+		"same":         m.use(m.same),
+		"level":        m.use(m.level),
 		"delete":       m.use(m.delete),
 		"scan":         m.use(m.scan),
 		"count":        m.use(m.count),
@@ -229,6 +234,23 @@ func (m *machine) set() {
 		real.Set(t, row, value, expires)
 		model.Set(t, row, value, expires)
 	}
+}
+
+// same stores the row that is there: a change only if the format is another one.
+func (m *machine) same() {
+	real, model := m.cells()
+	t, row, expires := m.table(), m.row(), state.Time(rapid.IntRange(0, 1).Draw(m.t, "expires"))
+	if value := real.Get(t, row); value != nil {
+		real.Set(t, row, value, expires)
+		model.Set(t, row, model.Get(t, row), expires)
+	}
+}
+
+// level changes the format in which rows are written from here on.
+func (m *machine) level() {
+	m.levelNow = uint8(rapid.IntRange(1, 3).Draw(m.t, "level"))
+	m.s.SetLevel(m.levelNow)
+	m.model.SetLevel(m.levelNow)
 }
 
 func (m *machine) delete() {

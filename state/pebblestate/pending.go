@@ -45,9 +45,6 @@ func (p *pending) collect(c state.Codec, entries []entry) (gone []release, err e
 	for i := range entries {
 		e := &entries[i]
 		for _, ch := range e.changes {
-			if ch.level == 0 {
-				ch.level = e.level
-			}
 			if at := ch.slot.last; at > 0 {
 				p.changes[at-1] = ch
 				continue

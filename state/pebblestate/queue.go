@@ -26,7 +26,6 @@ type queue struct {
 // entry is what one entry changed, or a marker.
 type entry struct {
 	index   uint64
-	level   uint8
 	changes []change
 	bytes   int64
 	marker  *marker
@@ -37,7 +36,7 @@ type change struct {
 	slot    *slot
 	value   state.Visitable // nil: deleted
 	expires state.Time
-	level   uint8 // that it is written in, 0: the entry's
+	level   uint8 // that it is written in
 }
 
 const (

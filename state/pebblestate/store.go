@@ -168,11 +168,11 @@ func (s *Store) Commit(index uint64) {
 	if index <= s.applied {
 		state.Faultf("commit of index %d after %d", index, s.applied)
 	}
-	item := entry{index: index, level: s.level, changes: s.queue.slice()}
+	item := entry{index: index, changes: s.queue.slice()}
 	for i := range s.changed {
 		old := &s.changed[i]
 		sl := old.slot
-		if sl.value == old.value && sl.expires == old.expires {
+		if sl.value == old.value && sl.expires == old.expires && (sl.value == nil || sl.level == old.level) {
 			s.dropUnused(sl)
 			continue
 		}
