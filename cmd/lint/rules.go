@@ -55,6 +55,7 @@ var layers = []struct {
 	{"connectors/contract", []string{"operators/...", "connectors/wire", "engine/core", "state", "topology"}},
 	{"connectors/httpapi", []string{"state", "operators/...", "connectors", "connectors/contract", "connectors/wire", "engine/core", "topology"}},
 	{"internal/assembly", []string{"..."}},
+	{"internal/fit/...", []string{"state", "operators/..."}},
 	{"internal/...", nil},
 	{"engine/app", []string{"connectors/...", "engine/node", "internal/assembly", "topology"}},
 	{"engine/app/apptest", []string{"engine/app", "connectors/..."}},
