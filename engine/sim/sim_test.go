@@ -21,26 +21,31 @@ func config(seed uint64, groups int) sim.Config {
 		Again: fmt.Sprintf("go test ./engine/sim -run 'TestSeeds/%d' -seed %d", groups, seed)}
 }
 
+// runSeeds runs n seeds from first on, or the one of the flag, and sums them up.
+func runSeeds(t *testing.T, first, n uint64, run func(seed uint64) (*sim.Report, error)) *sim.Report {
+	t.Helper()
+	if *oneRun != 0 {
+		first, n = *oneRun, 1
+	}
+	total, err := sim.Seeds(t.Context(), first, n, run, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
 // TestSeeds runs the bank over seeds; every fault and rare path must have
 // happened at least once.
 func TestSeeds(t *testing.T) {
 	for _, groups := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d groups", groups), func(t *testing.T) {
-			var total sim.Report
-			for seed := uint64(1); seed <= *seeds; seed++ {
-				if *oneRun != 0 && seed != *oneRun {
-					continue
-				}
+			total := runSeeds(t, 1, *seeds, func(seed uint64) (*sim.Report, error) {
 				cfg := config(seed, groups)
 				if *oneRun != 0 {
 					cfg.Trace = os.Stdout
 				}
-				report, err := sim.Run(cfg, newBank(150), checkBank)
-				if err != nil {
-					t.Fatalf("seed %d: %v", seed, err)
-				}
-				total.Add(report)
-			}
+				return sim.Run(cfg, newBank(150), checkBank)
+			})
 			t.Log(total.String())
 			if missing := total.Missing(groups); len(missing) > 0 && *seeds >= 60 && *oneRun == 0 {
 				t.Errorf("never happened: %q", missing)

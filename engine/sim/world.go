@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -79,12 +80,18 @@ func (s *steps) Pop() any {
 	return last
 }
 
-// Run simulates one seed. The error is a [Failure] if an invariant broke.
-func Run(cfg Config, workload Workload, checkers ...Checker) (*Report, error) {
+// Run simulates one seed. The error is a [Failure] if an invariant broke, or if
+// something panicked.
+func Run(cfg Config, workload Workload, checkers ...Checker) (report *Report, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if what := recover(); what != nil {
+			err = &Failure{Again: cfg.Again, Errs: []error{fmt.Errorf("panic: %v\n%s", what, debug.Stack())}}
+		}
+	}()
 	w := newWorld(cfg, workload)
 	w.start()
 	for !w.done && len(w.errs) == 0 && len(w.queue) > 0 {

@@ -16,26 +16,32 @@ var (
 	only  = flag.Uint64("seed", 0, "run only this seed and print its trace")
 )
 
+// runSeeds runs the first n seeds, or the one of the flag, and sums them up.
+func runSeeds(t *testing.T, n uint64, run func(seed uint64) (*sim.Report, error)) *sim.Report {
+	t.Helper()
+	first := uint64(1)
+	if *only != 0 {
+		first, n = *only, 1
+	}
+	total, err := sim.Seeds(t.Context(), first, n, run, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total
+}
+
 // TestShop runs seeds as `anabranch sim` does. Over 500 and more, every fault and
 // rare path must have happened at least once.
 func TestShop(t *testing.T) {
 	for _, groups := range []int{1, 2} {
 		t.Run(fmt.Sprintf("%d groups", groups), func(t *testing.T) {
-			var total sim.Report
-			for seed := uint64(1); seed <= *seeds; seed++ {
+			total := runSeeds(t, *seeds, func(seed uint64) (*sim.Report, error) {
 				cfg := sim.Config{Seed: seed, Groups: groups}
 				if *only != 0 {
-					if seed != *only {
-						continue
-					}
 					cfg.Trace = os.Stdout
 				}
-				report, err := simload.Run(cfg, simload.Things)
-				if err != nil {
-					t.Fatalf("seed %d: %v", seed, err)
-				}
-				total.Add(report)
-			}
+				return simload.Run(cfg, simload.Things)
+			})
 			t.Log(total.String())
 			if missing := total.Missing(groups, simload.Rare(core.ClockWall)...); len(missing) > 0 && *seeds >= 500 && *only == 0 {
 				t.Errorf("never happened: %q", missing)
@@ -69,21 +75,13 @@ func TestReplay(t *testing.T) {
 // order of arrival and wherever the keys live.
 func TestRace(t *testing.T) {
 	for _, groups := range []int{1, 2} {
-		var total sim.Report
-		for seed := uint64(1); seed <= *seeds*5; seed++ {
-			if *only != 0 && seed != *only {
-				continue
-			}
+		total := runSeeds(t, *seeds*5, func(seed uint64) (*sim.Report, error) {
 			race, err := simload.NewRace()
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
-			report, err := sim.Run(sim.Config{Seed: seed, Groups: groups, Calm: true}, race, race.Check)
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
-			total.Add(report)
-		}
+			return sim.Run(sim.Config{Seed: seed, Groups: groups, Calm: true}, race, race.Check)
+		})
 		if got, want := total.Counts["race"], int64(*seeds*5*9/10); got < want && *only == 0 {
 			t.Errorf("%d groups: only %d of %d seeds came to a race", groups, got, *seeds*5)
 		}
