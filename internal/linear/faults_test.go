@@ -19,6 +19,8 @@ var faults = []struct {
 	do   func(x *trouble, ctx context.Context) bool // false: there was nobody to do it to
 }{
 	{"leader killed", func(x *trouble, ctx context.Context) bool { return x.killOne(ctx, x.leader()) }},
+	{"leader killed while its answers are late", func(x *trouble, ctx context.Context) bool { return x.killSlowly(ctx, x.leader()) }},
+	{"leader killed while all are slow", func(x *trouble, ctx context.Context) bool { return x.killAllSlow(ctx, x.leader()) }},
 	{"node killed", func(x *trouble, ctx context.Context) bool { return x.killOne(ctx, x.dice.IntN(nodes)) }},
 	{"leader cut off", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.leader(), true, true) }},
 	{"leader not heard", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.leader(), true, false) }},
@@ -61,6 +63,38 @@ func (x *trouble) killOne(ctx context.Context, i int) bool {
 	sleep(ctx, x.some(50, 2500))
 	x.start(i)
 	return true
+}
+
+// killSlowly kills a node with much on its way from it: what it has said to some
+// is not heard by others.
+func (x *trouble) killSlowly(ctx context.Context, i int) bool {
+	if i < 0 {
+		return false
+	}
+	for _, p := range x.paths(i, true, false) {
+		x.net.setSlow(p, 200*time.Millisecond)
+	}
+	sleep(ctx, x.some(100, 300))
+	defer x.net.heal()
+	return x.killOne(ctx, i)
+}
+
+// killAllSlow kills a leader while nobody hears anybody soon: the next one has
+// to find out, slowly, what was acknowledged.
+func (x *trouble) killAllSlow(ctx context.Context, i int) bool {
+	if i < 0 {
+		return false
+	}
+	for j := range x.members {
+		if j != i {
+			for _, p := range x.paths(j, true, false) {
+				x.net.setSlow(p, 100*time.Millisecond)
+			}
+		}
+	}
+	sleep(ctx, x.some(100, 300))
+	defer x.net.heal()
+	return x.killOne(ctx, i)
 }
 
 // paths are those from a node, or to it.
