@@ -27,6 +27,7 @@ var faults = []struct {
 	{"leader hears nothing", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.leader(), false, true) }},
 	{"node cut off", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.dice.IntN(nodes), true, true) }},
 	{"leader paused", func(x *trouble, ctx context.Context) bool { return x.pause(ctx, x.leader()) }},
+	{"disks slow", func(x *trouble, ctx context.Context) bool { return x.slowDisks(ctx) }},
 	{"answers late", func(x *trouble, ctx context.Context) bool { return x.slowDown(ctx, x.leader()) }},
 	{"leadership handed over", func(x *trouble, ctx context.Context) bool { return x.handOver(ctx, x.leader()) }},
 	{"handed over while answers are late", func(x *trouble, ctx context.Context) bool { return x.handOverSlowly(ctx, x.leader()) }},
@@ -138,6 +139,20 @@ func (x *trouble) pause(ctx context.Context, i int) bool {
 	sleep(ctx, x.some(100, 2000))
 	x.members[i].paused.Store(false)
 	x.net.heal()
+	return true
+}
+
+// slowDisks has some logs be slow to write.
+func (x *trouble) slowDisks(ctx context.Context) bool {
+	for _, m := range x.members {
+		if x.dice.IntN(2) == 0 {
+			m.disk.slow.Store(int64(x.some(5, 300)))
+		}
+	}
+	sleep(ctx, x.some(200, 2000))
+	for _, m := range x.members {
+		m.disk.slow.Store(0)
+	}
 	return true
 }
 
