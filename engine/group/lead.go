@@ -11,6 +11,7 @@ import (
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/leader"
+	"anabranch.dev/internal/planted"
 )
 
 // lead serves one tenure after the other, as Raft makes this replica leader.
@@ -106,6 +107,14 @@ func (g *Group) serve(ctx context.Context) error {
 // is applied.
 func (g *Group) barrier(ctx context.Context) error {
 	f := g.raft.Barrier(0)
+	if planted.Is("group: reads before an entry of the own term") {
+		g.waits.Go(func() {
+			if f.Error() == nil {
+				g.advance(f.(raft.IndexFuture).Index())
+			}
+		})
+		return nil
+	}
 	done := make(chan error, 1)
 	g.waits.Go(func() { done <- f.Error() })
 	select {

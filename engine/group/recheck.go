@@ -13,10 +13,12 @@ import (
 	"anabranch.dev/state"
 )
 
-// transport is Raft's, which says when a follower could not use a snapshot.
+// transport is Raft's, which says when a follower could not use a snapshot, and
+// since when others follow.
 type transport struct {
 	*raft.NetworkTransport
-	refused chan struct{}
+	refused   chan struct{}
+	confirmed confirmations
 }
 
 // InstallSnapshot implements raft.Transport.

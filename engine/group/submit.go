@@ -11,6 +11,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -19,6 +20,9 @@ import (
 // decision. Asking again with the same (source, id) is safe.
 func (g *Group) Submit(ctx context.Context, e operators.Event, answer bool) (connectors.Reply, error) {
 	start := time.Now()
+	if t := g.serving(); t != nil && planted.Is("group: idempotency key forgotten after a leader change") {
+		e.ID = fmt.Sprint(e.ID, "@", t.term)
+	}
 	c := &core.Command{Event: e, Answer: answer}
 	w, err := g.enqueue(replyKey{source: e.Source, id: e.ID}, g.shardOf(&e), ofCaller, func(in *inbox, w *waiter) { in.commands = append(in.commands, waitedCommand{c, w}) })
 	if err != nil {

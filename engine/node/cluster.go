@@ -9,6 +9,7 @@ import (
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -21,6 +22,9 @@ func (n *Node) Ask(ctx context.Context, stage, query, key string, question state
 		return nil, 0, fmt.Errorf("stage %s answers no query %q", stage, query)
 	}
 	shard := state.ShardOf(key, n.cfg.Shards)
+	if planted.Is("node: follower answers as the leader") {
+		c = connectors.Stale
+	}
 	if g := n.group(n.groupOf(shard)); c == connectors.Stale && g != nil && g.VotesHere() {
 		answer, index, err := g.Ask(ctx, stage, query, key, question, c)
 		if !errors.Is(err, core.ErrElsewhere) {

@@ -10,6 +10,7 @@ import (
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/group"
 	"anabranch.dev/engine/peer"
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/state"
 )
 
@@ -128,6 +129,8 @@ func lost(err error, e effect) error {
 	switch {
 	case err == nil || errors.As(err, &remote):
 		return err
+	case e == writes && errors.Is(err, peer.ErrBroken) && planted.Is("node: lost answer taken for nothing done"):
+		return fmt.Errorf("%w: %w", connectors.ErrUnavailable, err)
 	case e == writes && (errors.Is(err, peer.ErrBroken) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) && !errors.Is(err, connectors.ErrUnknown):
 		return fmt.Errorf("%w: %w", connectors.ErrUnknown, err)
 	case errors.Is(err, peer.ErrBroken):

@@ -6,11 +6,15 @@ import (
 	"slices"
 )
 
-// Check returns everything that no single machine would have done: operations
-// per SKU and per idempotency key that have no order, answers to one command that
-// differ, and answers that are not what their index says.
+// Check returns what no single machine would have done: answers that are not what
+// their index says, and if there are none, which is seen at once and named exactly,
+// operations per SKU and per idempotency key that have no order, and answers to one
+// command that differ.
 func (h *History) Check() (faults []error) {
 	list := h.Operations()
+	if faults := checkIndexes(list); len(faults) > 0 {
+		return faults
+	}
 	bySKU, byKey := map[string][]*Operation{}, map[string][]*Operation{}
 	for i := range list {
 		o := &list[i]
@@ -23,7 +27,7 @@ func (h *History) Check() (faults []error) {
 		}
 	}
 	for _, sku := range slices.Sorted(maps.Keys(bySKU)) {
-		if err := judge(stockModel, settled(bySKU[sku])); err != nil {
+		if err := judge(stockModel, bySKU[sku]); err != nil {
 			faults = append(faults, fmt.Errorf("stock of %s: %w", sku, err))
 		}
 	}
@@ -35,7 +39,7 @@ func (h *History) Check() (faults []error) {
 			faults = append(faults, fmt.Errorf("key %s: %w", key, err))
 		}
 	}
-	return append(faults, checkIndexes(list)...)
+	return faults
 }
 
 // key names an order's idempotency key. Orders that are to compete for one have

@@ -97,8 +97,8 @@ func (c *client) event(ctx context.Context, node int, o Operation, body string) 
 
 func (c *client) receive(ctx context.Context, node int, o Operation) Operation {
 	id := fmt.Sprintf("%s-received-%d", o.SKU, o.Command)
-	return c.event(ctx, node, o, fmt.Sprintf(`{"id":%q,"type":"stock.received","sku":%q,"location":"riverside","pool":"store","quantity":%d,"document":%q}`,
-		id, o.SKU, o.Quantity, id))
+	return c.event(ctx, node, o, fmt.Sprintf(`{"id":%q,"type":"stock.received","sku":%q,"location":"riverside","pool":"store","quantity":%d}`,
+		id, o.SKU, o.Quantity))
 }
 
 func (o *Operation) order() string { return fmt.Sprintf("%s-%d", o.SKU, o.Command) }

@@ -85,20 +85,22 @@ func newCluster(t *testing.T, seed uint64) *cluster {
 	if err := c.members[0].life.Load().Init(ctx); err != nil {
 		t.Fatal(err)
 	}
-	c.ready(ctx)
+	if err := c.ready(ctx); err != nil {
+		t.Fatal(err)
+	}
 	return c
 }
 
 // ready waits until every node that runs is.
-func (c *cluster) ready(ctx context.Context) {
-	c.t.Helper()
+func (c *cluster) ready(ctx context.Context) error {
 	for i, m := range c.members {
 		if l := m.life.Load(); l != nil {
 			if err := l.Ready(ctx); err != nil {
-				c.t.Fatalf("node %d: not ready: %v", i+1, err)
+				return fmt.Errorf("node %d: not ready: %w", i+1, err)
 			}
 		}
 	}
+	return nil
 }
 
 // config is that of a node's next life.
@@ -196,15 +198,25 @@ func (c *cluster) end() {
 
 // leader is the node that leads, -1 for none.
 func (c *cluster) leader() int {
-	for i, m := range c.members {
-		if l := m.life.Load(); l != nil {
-			s, err := l.Status(l.ctx)
-			if err == nil && len(s.Groups) == 1 && s.Groups[0].Role == "leader" {
-				return i
-			}
+	for i := range c.members {
+		if c.role(i) == "leader" {
+			return i
 		}
 	}
 	return -1
+}
+
+// role is a node's, as it says itself; empty if it is down.
+func (c *cluster) role(i int) string {
+	l := c.members[i].life.Load()
+	if l == nil {
+		return ""
+	}
+	s, err := l.Status(l.ctx)
+	if err != nil || len(s.Groups) != 1 {
+		return ""
+	}
+	return s.Groups[0].Role
 }
 
 var errNoAnswer = errors.New("no answer")

@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/hashicorp/raft-wal/types"
@@ -24,10 +26,11 @@ type disk struct {
 	fs   *vfs.MemFS
 	meta *meta
 	boot string
+	slow *atomic.Int64 // ns that every write of the log takes
 }
 
 func newDisk(t testing.TB) *disk {
-	return &disk{dir: filepath.Join(t.TempDir(), "node"), fs: vfs.NewCrashableMem(), meta: &meta{stable: map[string][]byte{}}, boot: "boot"}
+	return &disk{dir: filepath.Join(t.TempDir(), "node"), fs: vfs.NewCrashableMem(), meta: &meta{stable: map[string][]byte{}}, boot: "boot", slow: new(atomic.Int64)}
 }
 
 // after is the disk as the next life finds it: kept is how much of what was not
@@ -36,7 +39,7 @@ func newDisk(t testing.TB) *disk {
 // the state is ahead of the log.
 func (d *disk) after(t testing.TB, kept int, dice *rand.Rand) *disk {
 	t.Helper()
-	next := &disk{dir: filepath.Join(t.TempDir(), "node"), boot: d.boot}
+	next := &disk{dir: filepath.Join(t.TempDir(), "node"), boot: d.boot, slow: d.slow}
 	if kept < 100 {
 		next.boot += "+"
 	}
@@ -50,7 +53,7 @@ func (d *disk) after(t testing.TB, kept int, dice *rand.Rand) *disk {
 
 // options puts a group's log onto the disk.
 func (d *disk) options(o *raftlog.Options) {
-	o.FS, o.Meta, o.Boot = logFiles{d.fs}, d.meta, d.boot
+	o.FS, o.Meta, o.Boot = logFiles{d.fs, d.slow}, d.meta, d.boot
 	os.MkdirAll(o.Dir, 0o755) // an error is the log's to report
 	d.fs.MkdirAll(logDir, 0o755)
 }
@@ -61,7 +64,24 @@ const (
 )
 
 // logFiles are the log's files on a file system of Pebble's.
-type logFiles struct{ fs *vfs.MemFS }
+type logFiles struct {
+	fs   *vfs.MemFS
+	slow *atomic.Int64
+}
+
+// logFile is one of them that is written.
+type logFile struct {
+	vfs.File
+	slow *atomic.Int64
+}
+
+// WriteAt implements io.WriterAt.
+func (f logFile) WriteAt(b []byte, off int64) (int, error) {
+	if slow := f.slow.Load(); slow > 0 {
+		<-time.After(time.Duration(slow))
+	}
+	return f.File.WriteAt(b, off)
+}
 
 // ListDir implements types.VFS.
 func (l logFiles) ListDir(string) ([]string, error) {
@@ -116,7 +136,11 @@ func (l logFiles) OpenReader(_, name string) (types.ReadableFile, error) {
 
 // OpenWriter implements types.VFS.
 func (l logFiles) OpenWriter(_, name string) (types.WritableFile, error) {
-	return l.fs.OpenReadWrite(l.fs.PathJoin(logDir, name), vfs.WriteCategoryUnspecified)
+	f, err := l.fs.OpenReadWrite(l.fs.PathJoin(logDir, name), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	return logFile{f, l.slow}, nil
 }
 
 // meta keeps the log's terms, votes and list of segments: each commit is

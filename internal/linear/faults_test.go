@@ -19,12 +19,15 @@ var faults = []struct {
 	do   func(x *trouble, ctx context.Context) bool // false: there was nobody to do it to
 }{
 	{"leader killed", func(x *trouble, ctx context.Context) bool { return x.killOne(ctx, x.leader()) }},
+	{"leader killed while its answers are late", func(x *trouble, ctx context.Context) bool { return x.killSlowly(ctx, x.leader()) }},
+	{"leader killed while all are slow", func(x *trouble, ctx context.Context) bool { return x.killAllSlow(ctx, x.leader()) }},
 	{"node killed", func(x *trouble, ctx context.Context) bool { return x.killOne(ctx, x.dice.IntN(nodes)) }},
 	{"leader cut off", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.leader(), true, true) }},
 	{"leader not heard", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.leader(), true, false) }},
 	{"leader hears nothing", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.leader(), false, true) }},
 	{"node cut off", func(x *trouble, ctx context.Context) bool { return x.cutOff(ctx, x.dice.IntN(nodes), true, true) }},
 	{"leader paused", func(x *trouble, ctx context.Context) bool { return x.pause(ctx, x.leader()) }},
+	{"disks slow", func(x *trouble, ctx context.Context) bool { return x.slowDisks(ctx) }},
 	{"answers late", func(x *trouble, ctx context.Context) bool { return x.slowDown(ctx, x.leader()) }},
 	{"leadership handed over", func(x *trouble, ctx context.Context) bool { return x.handOver(ctx, x.leader()) }},
 	{"handed over while answers are late", func(x *trouble, ctx context.Context) bool { return x.handOverSlowly(ctx, x.leader()) }},
@@ -61,6 +64,38 @@ func (x *trouble) killOne(ctx context.Context, i int) bool {
 	sleep(ctx, x.some(50, 2500))
 	x.start(i)
 	return true
+}
+
+// killSlowly kills a node with much on its way from it: what it has said to some
+// is not heard by others.
+func (x *trouble) killSlowly(ctx context.Context, i int) bool {
+	if i < 0 {
+		return false
+	}
+	for _, p := range x.paths(i, true, false) {
+		x.net.setSlow(p, 200*time.Millisecond)
+	}
+	sleep(ctx, x.some(100, 300))
+	defer x.net.heal()
+	return x.killOne(ctx, i)
+}
+
+// killAllSlow kills a leader while nobody hears anybody soon: the next one has
+// to find out, slowly, what was acknowledged.
+func (x *trouble) killAllSlow(ctx context.Context, i int) bool {
+	if i < 0 {
+		return false
+	}
+	for j := range x.members {
+		if j != i {
+			for _, p := range x.paths(j, true, false) {
+				x.net.setSlow(p, 100*time.Millisecond)
+			}
+		}
+	}
+	sleep(ctx, x.some(100, 300))
+	defer x.net.heal()
+	return x.killOne(ctx, i)
 }
 
 // paths are those from a node, or to it.
@@ -104,6 +139,20 @@ func (x *trouble) pause(ctx context.Context, i int) bool {
 	sleep(ctx, x.some(100, 2000))
 	x.members[i].paused.Store(false)
 	x.net.heal()
+	return true
+}
+
+// slowDisks has some logs be slow to write.
+func (x *trouble) slowDisks(ctx context.Context) bool {
+	for _, m := range x.members {
+		if x.dice.IntN(2) == 0 {
+			m.disk.slow.Store(int64(x.some(5, 300)))
+		}
+	}
+	sleep(ctx, x.some(200, 2000))
+	for _, m := range x.members {
+		m.disk.slow.Store(0)
+	}
 	return true
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -99,10 +100,12 @@ func (n *network) kill(address string, silent bool) {
 	n.change()
 }
 
-// reset has the other ends of a life's connections hear that it is over. The
-// caller holds mu.
+// reset has the other ends of a life's connections hear that it is over, in place
+// of what is still on its way to them. The caller holds mu.
 func (h *host) reset(n *network) {
+	now := time.Now()
 	for _, e := range h.ends {
+		e.out.chunks = slices.DeleteFunc(e.out.chunks, func(c chunk) bool { return c.arrives.After(now) })
 		e.out.push(n, chunk{err: syscall.ECONNRESET})
 	}
 	h.ends = nil

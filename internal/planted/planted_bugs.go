@@ -47,6 +47,17 @@ var RetailBugs = []string{
 	"allocation: policy changes in an attempt",
 }
 
+// ClusterBugs are the names of those that only several nodes at once can show.
+var ClusterBugs = []string{
+	"group: reads before an entry of the own term",
+	"group: deposed leader reads without asking",
+	"group: late answers count for a check of the leadership",
+	"group: idempotency key forgotten after a leader change",
+	"group: stale read names a newer index",
+	"node: follower answers as the leader",
+	"node: lost answer taken for nothing done",
+}
+
 var name = os.Getenv("ANABRANCH_PLANTED_BUG")
 
 // Plant chooses the bug to have from now on, "" for none.
