@@ -10,6 +10,7 @@ import (
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/internal/tally"
 )
 
 func knowing(levels ...uint64) func(i int, cfg *Config) {
@@ -33,13 +34,33 @@ func (r *rig) work(name string) {
 			r.submit(i, fmt.Sprint(name, i, n), name)
 		}
 	}
-	r.expect(name, 3*len(r.nodes))
+	n := 3 * len(r.nodes)
+	eventually(r.t, "sums delivered", func() bool {
+		return strings.Contains(strings.Join(consume(r.t, r.broker.Addr(), "t.totals", n), " "), fmt.Sprint(name, "=", n))
+	})
+	r.expect(name, n)
 	r.same()
 	for i := range r.nodes {
 		if aside := r.quarantine(i); len(aside) > 0 {
 			r.t.Fatalf("node %d has put replicas aside: %v", i+1, aside)
 		}
 	}
+}
+
+// surplus brings an event in at a node that knows level 2, with a field that came
+// with it.
+func (r *rig) surplus(at int, name string, want int) {
+	r.t.Helper()
+	e := tally.Event(name, name, 1)
+	e.Payload.Value.(*tally.Added).More = 5
+	eventually(r.t, "event taken", func() bool {
+		_, err := r.nodes[at].Submit(patient(r.t), e, false)
+		return err == nil
+	})
+	for i := range r.nodes {
+		eventually(r.t, fmt.Sprintf("node %d: total %d", i+1, want), func() bool { return r.sum(i, name, connectors.Stale) == int64(want) })
+	}
+	r.same()
 }
 
 // levels waits until every node has a level in force.
@@ -85,6 +106,12 @@ func TestRollingUpgrade(t *testing.T) {
 			eventually(t, "leadership handed over", func() bool { return r.nodes[2].Transfer(patient(t), 0, r.cfgs[leader].ID) == nil })
 			r.work(fmt.Sprint("mixed", i, leader))
 		}
+		if step.knows == 2 {
+			for group := range 2 {
+				eventually(t, "leadership handed over", func() bool { return r.nodes[2].Transfer(patient(t), group, r.cfgs[step.node].ID) == nil })
+			}
+			r.surplus(step.node, fmt.Sprint("surplus", i), 1) // what not all know counts for nobody
+		}
 		r.refusedUpgrade(step.node, "feature level 2 can't be put in force", "node n3 knows feature level 1")
 	}
 	r.levels(1)
@@ -101,6 +128,7 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 	r.levels(2)
 	r.work("after")
+	r.surplus(0, "surplus", 6)
 
 	r.stop(2)
 	r.cfgs[2].knows = 1
@@ -121,10 +149,11 @@ func TestOlderBuildMeetsRaise(t *testing.T) {
 	r := startRig(t, knowing(2, 2, 2))
 	r.levels(2) // formed at it, by the first entry
 	r.work("before")
-	dir := copyDir(t, r.cfgs[2].Dir) // any moment: the state is written behind the log
+	dir := r.nodes[2].kill() // the state is written behind the log
 	r.stop(2)
+	r.cfgs[2].Dir = dir
 	cfg := r.cfgs[2]
-	cfg.Dir, cfg.knows = dir, 1
+	cfg.knows = 1
 	n, err := Open(cfg)
 	if err == nil {
 		ctx, cancel := context.WithCancel(patient(t))
