@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
+	"anabranch.dev/engine/internal/tally"
 )
 
 func knowing(levels ...uint64) func(i int, cfg *Config) {
@@ -32,7 +34,11 @@ func (r *rig) work(name string) {
 			r.submit(i, fmt.Sprint(name, i, n), name)
 		}
 	}
-	r.expect(name, 3*len(r.nodes))
+	n := 3 * len(r.nodes)
+	eventually(r.t, "sums delivered", func() bool {
+		return strings.Contains(strings.Join(consume(r.t, r.broker.Addr(), "t.totals", n), " "), fmt.Sprint(name, "=", n))
+	})
+	r.expect(name, n)
 	r.same()
 	for i := range r.nodes {
 		if aside := r.quarantine(i); len(aside) > 0 {
@@ -41,12 +47,29 @@ func (r *rig) work(name string) {
 	}
 }
 
+// surplus brings an event in at a node that knows level 2, with a field that came
+// with it.
+func (r *rig) surplus(at int, name string, want int) {
+	r.t.Helper()
+	e := tally.Event(name, name, 1)
+	e.Payload.Value.(*tally.Added).More = 5
+	eventually(r.t, "event taken", func() bool {
+		_, err := r.nodes[at].Submit(patient(r.t), e, false)
+		return err == nil
+	})
+	for i := range r.nodes {
+		eventually(r.t, fmt.Sprintf("node %d: total %d", i+1, want), func() bool { return r.sum(i, name, connectors.Stale) == int64(want) })
+	}
+	r.same()
+}
+
 // levels waits until every node has a level in force.
 func (r *rig) levels(want uint64) {
 	r.t.Helper()
 	eventually(r.t, fmt.Sprintf("feature level %d everywhere", want), func() bool {
 		for i := range r.nodes {
-			if s, err := r.nodes[i].Status(patient(r.t)); err != nil || s.LevelInForce != int(want) || s.Groups[0].Level != want {
+			s, err := r.nodes[i].Status(patient(r.t))
+			if err != nil || s.LevelInForce != int(want) || slices.ContainsFunc(s.Groups, func(g connectors.GroupStatus) bool { return g.Level != want }) {
 				return false
 			}
 		}
@@ -69,7 +92,7 @@ func (r *rig) refusedUpgrade(at int, wants ...string) {
 // replicas stay equal, whoever leads, and a node may go back. After the upgrade
 // one can't, and does no harm.
 func TestRollingUpgrade(t *testing.T) {
-	r := startRig(t, knowing(1, 1, 1))
+	r := startRig(t, func(_ int, cfg *Config) { cfg.knows, cfg.Groups = 1, 2 })
 	r.work("before")
 	if u, err := r.nodes[0].Upgrade(patient(t)); err != nil || u != (connectors.Upgraded{Before: 1, Level: 1}) {
 		t.Fatalf("upgrade of a cluster of one level = %+v, %v; want nothing to change", u, err)
@@ -82,6 +105,12 @@ func TestRollingUpgrade(t *testing.T) {
 		for leader := range 2 { // one of either build, in most of the steps
 			eventually(t, "leadership handed over", func() bool { return r.nodes[2].Transfer(patient(t), 0, r.cfgs[leader].ID) == nil })
 			r.work(fmt.Sprint("mixed", i, leader))
+		}
+		if step.knows == 2 {
+			for group := range 2 {
+				eventually(t, "leadership handed over", func() bool { return r.nodes[2].Transfer(patient(t), group, r.cfgs[step.node].ID) == nil })
+			}
+			r.surplus(step.node, fmt.Sprint("surplus", i), 1) // what not all know counts for nobody
 		}
 		r.refusedUpgrade(step.node, "feature level 2 can't be put in force", "node n3 knows feature level 1")
 	}
@@ -99,6 +128,7 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 	r.levels(2)
 	r.work("after")
+	r.surplus(0, "surplus", 6)
 
 	r.stop(2)
 	r.cfgs[2].knows = 1
@@ -119,10 +149,11 @@ func TestOlderBuildMeetsRaise(t *testing.T) {
 	r := startRig(t, knowing(2, 2, 2))
 	r.levels(2) // formed at it, by the first entry
 	r.work("before")
-	dir := copyDir(t, r.cfgs[2].Dir) // any moment: the state is written behind the log
+	dir := r.nodes[2].kill() // the state is written behind the log
 	r.stop(2)
+	r.cfgs[2].Dir = dir
 	cfg := r.cfgs[2]
-	cfg.Dir, cfg.knows = dir, 1
+	cfg.knows = 1
 	n, err := Open(cfg)
 	if err == nil {
 		ctx, cancel := context.WithCancel(patient(t))

@@ -137,7 +137,10 @@ func (l *look) state(ctx context.Context) error {
 		return err
 	}
 	l.take(found)
-	if found.Reader != nil {
+	switch {
+	case found.Newer > 0: // wrong is who looks: no finding would mean anything
+		err = &core.UnknownLevel{Knows: core.Level, Needs: uint64(found.Newer)}
+	case found.Reader != nil:
 		l.applied(found.Applied)
 		err = l.rows(found)
 	}
@@ -145,7 +148,7 @@ func (l *look) state(ctx context.Context) error {
 }
 
 func (l *look) inspect(ctx context.Context, dir string, fault func(place string, err error)) (*pebblestate.Inspected, error) {
-	return pebblestate.Inspect(ctx, pebblestate.Options{Dir: dir, Tables: core.Tables(l.cfg.Plan), Codec: l.cfg.Codec}, fault)
+	return pebblestate.Inspect(ctx, pebblestate.Options{Dir: dir, Tables: core.Tables(l.cfg.Plan), Codec: l.cfg.Codec, Knows: core.Level}, fault)
 }
 
 // applied compares how far the state is with what the log has.

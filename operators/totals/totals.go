@@ -5,13 +5,12 @@
 // totals equal a batch count over the applied events. Additions commute: the
 // result does not depend on the order of arrival.
 //
-// Start at [Operator].
+// Start at [Operator]; what it keeps is in total.go.
 package totals
 
 import (
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
-	"anabranch.dev/state"
 )
 
 //go:generate go run anabranch.dev/internal/visitgen .
@@ -25,15 +24,6 @@ type Operator struct {
 
 // maxOutcomes bounds the outcomes of a currency; [event.TotalsAdded] names nine.
 const maxOutcomes = 32
-
-// Total is the sum of one outcome.
-type Total struct {
-	Outcome   string        `v:"outcome"`
-	Documents int64         `v:"documents"`
-	Lines     int64         `v:"lines"`
-	Units     int64         `v:"units"`
-	Amount    state.Decimal `v:"amount"`
-}
 
 // Question asks for a currency's totals.
 type Question struct {
@@ -51,17 +41,6 @@ func (o *Operator) Declare(d *operators.Declaration) {
 	o.totals = operators.Keeps[Total](d, "totals", operators.MaxRows(maxOutcomes))
 	o.Added = operators.On(d, "totals.added", o.add)
 	operators.Answers(d, "totals", o.answer)
-}
-
-func (o *Operator) add(c operators.Context, e *event.TotalsAdded) error {
-	t, _ := o.totals.Get(c, e.Outcome)
-	t.Outcome = e.Outcome
-	t.Documents += e.Documents
-	t.Lines += e.Lines
-	t.Units += e.Units
-	t.Amount += e.Amount
-	o.totals.Set(c, e.Outcome, t)
-	return nil
 }
 
 func (o *Operator) answer(r operators.Reader, q *Question) (*Totals, error) {

@@ -5,15 +5,6 @@ package totals
 import "anabranch.dev/state"
 
 // Visit lists the fields of x.
-func (x *Total) Visit(v state.Visitor) {
-	v.String("outcome", &x.Outcome)
-	v.Int("documents", &x.Documents)
-	v.Int("lines", &x.Lines)
-	v.Int("units", &x.Units)
-	v.Decimal("amount", &x.Amount)
-}
-
-// Visit lists the fields of x.
 func (x *Question) Visit(v state.Visitor) {
 	v.String("outcome", &x.Outcome)
 }

@@ -26,8 +26,12 @@ type Inspected struct {
 	Digests []state.ShardDigest // as they are kept
 	// Shards are those that have rows, in order.
 	Shards []state.Shard
-	// Reader reads the rows. It is nil if what is wrong keeps them from being
-	// read.
+	// Newer is the highest feature level of rows that are of a later one than
+	// Options.Knows, 0 if there are none: they are compared with their digests, but
+	// not decoded.
+	Newer uint8
+	// Reader reads the rows. It is nil if some can't be read, whatever keeps them
+	// from it.
 	Reader state.Reader
 
 	s *Store
@@ -229,7 +233,7 @@ func (n *Inspected) inspectRows(ctx context.Context, fault func(place string, er
 		n.compareDigests(rows, fault)
 	}
 	n.Shards = slices.Sorted(maps.Keys(rows))
-	if !readable {
+	if !readable || n.Newer > 0 {
 		err := n.Reader.Close()
 		n.Reader = nil
 		return err
@@ -246,6 +250,10 @@ func (n *Inspected) inspectRow(key, stored []byte) error {
 	}
 	t := n.s.tables[table]
 	if t == nil {
+		return nil
+	}
+	if level, err := codec.StoredLevel(stored); err == nil && n.s.o.Knows > 0 && level > n.s.o.Knows {
+		n.Newer = max(n.Newer, level)
 		return nil
 	}
 	if _, err := codec.DecodeRow(n.s.o.Codec, stored, t.New()); err != nil {

@@ -54,6 +54,15 @@ func TestInspect(t *testing.T) {
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
 	}
+	// Rows of a later feature level than is known are compared and not decoded.
+	o.Knows = 1
+	if n, faults = look(); faults != "" || n.Newer != 0 || n.Reader == nil {
+		t.Errorf("rows of a known level: newer %d, faults %q", n.Newer, faults)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.Knows = 0
 	after := readFiles(t, fs)
 	if len(after) != len(before) {
 		t.Errorf("%d files, before there were %d", len(after), len(before))
@@ -76,5 +85,32 @@ func TestInspect(t *testing.T) {
 	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Rows of a later feature level than a build knows are no fault, and not read.
+func TestInspectNewerRows(t *testing.T) {
+	fs := vfs.NewMem()
+	s := start(t, Options{FS: fs, Dir: damagedDir})
+	for level := range uint8(2) {
+		s.SetLevel(level + 1)
+		s.Cell(state.CellID{Shard: 7, Stage: 1, Key: "k"}).Set(testTables[0], fmt.Sprint(level), &item{Number: 1}, 0)
+		s.Commit(uint64(level + 1))
+	}
+	if err := s.end(); err != nil {
+		t.Fatal(err)
+	}
+	for knows, want := range []uint8{0, 2, 0} {
+		n, err := Inspect(t.Context(), Options{Dir: s.o.Dir, FS: fs, Tables: s.o.Tables, Codec: codec.New(), Knows: uint8(knows)},
+			func(place string, err error) { t.Errorf("knows %d: %s: %v", knows, place, err) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n.Newer != want || (n.Reader == nil) != (want > 0) || n.Rows != 2 {
+			t.Errorf("knows %d: newer %d, reader %v, %d rows; want %d, and no reader of what is not known", knows, n.Newer, n.Reader, n.Rows, want)
+		}
+		if err := n.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -30,6 +30,9 @@ type Options struct {
 	FlushEvery time.Duration // longest time before they are: what is deleted meanwhile is never written; default 5 s
 	Gather     time.Duration // how long changes wait to be collected and encoded, many at once; default 100 ms
 
+	// Knows is the highest feature level of rows that [Inspect] decodes; 0: any.
+	Knows uint8
+
 	limits limits // default: defaultLimits
 }
 

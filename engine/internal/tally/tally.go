@@ -17,12 +17,16 @@ import (
 type Added struct {
 	Name string
 	N    int64
+	More int64 // since feature level 2
 }
 
 // Visit lists the fields of a.
 func (a *Added) Visit(v state.Visitor) {
 	v.String("name", &a.Name)
 	v.Int("n", &a.N)
+	if v.Level() >= 2 {
+		v.Int("more", &a.More)
+	}
 }
 
 // Total is the row and the outgoing event.
@@ -69,7 +73,7 @@ func (o *operator) added(c operators.Context, e *Added) error {
 		return operators.Rejectf("negative", "%d", e.N)
 	}
 	sum, _ := o.sums.Get(c, "")
-	sum.Name, sum.Sum = c.Key(), sum.Sum+e.N
+	sum.Name, sum.Sum = c.Key(), sum.Sum+e.N+e.More
 	o.sums.Set(c, "", sum)
 	c.Answer(c.Request(), o.out.Emit(c, c.Key(), &sum))
 	return nil
@@ -96,7 +100,7 @@ func Plan() (*topology.Plan, error) {
 // Event is one event as an API would submit it.
 func Event(id, name string, n int64) operators.Event {
 	return operators.Event{Source: "test", ID: id, Type: "added", Time: state.TimeOf(time.Now()),
-		Payload: state.Nested{Value: &Added{name, n}}}
+		Payload: state.Nested{Value: &Added{Name: name, N: n}}}
 }
 
 // Line is one event as a record's value.

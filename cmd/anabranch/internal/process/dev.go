@@ -53,8 +53,11 @@ func StartDevIn(t testing.TB, env []string, args ...string) *Dev {
 func StartServe(t testing.TB, config string, args ...string) *Node {
 	t.Helper()
 	p := Start(t, append([]string{"serve", "--config", config}, args...)...)
-	return newNode(p, p.Wait(`"msg":"serving".*"http":"([^"]+)"`))
+	return newNode(p, p.Wait(serving))
 }
+
+// serving is what a node logs when it serves, and where.
+const serving = `"msg":"serving".*"http":"([^"]+)"`
 
 func newNode(p *Process, address string) *Node {
 	n := &Node{Process: p, HTTP: address, http: http.DefaultClient}
