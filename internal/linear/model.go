@@ -122,7 +122,7 @@ func (o *Operation) String() string {
 	case Read:
 		fmt.Fprintf(&b, "read %s, stale %v = %+v", o.SKU, o.Stale, o.Stock)
 	}
-	fmt.Fprintf(&b, ": %s", [...]string{"maybe", "done", "again", "key reused", "not done"}[o.Outcome])
+	b.WriteString(": " + o.Outcome.name())
 	if o.Kind == Place && (o.Outcome == Done || o.Outcome == Again) {
 		fmt.Fprintf(&b, ", granted %d", o.Granted)
 	}

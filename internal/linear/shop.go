@@ -32,6 +32,7 @@ const maxCounted = 20
 // it twice.
 type Shop struct {
 	API     API
+	Name    string // tells its SKUs, orders and keys from those of other shops
 	Nodes   int
 	Seed    uint64
 	Timeout time.Duration // how long a client waits for an answer
@@ -54,7 +55,7 @@ type client struct {
 func (s *Shop) Open(ctx context.Context) error {
 	bodies := []string{`{"id":"l-1","type":"location","location":"riverside","kind":"store","channel":"own_store","lat":39.93,"lon":116.45,"pools":["store"]}`}
 	for _, sku := range skus() {
-		bodies = append(bodies, fmt.Sprintf(`{"id":"p-%[1]s","type":"product","sku":%[1]q,"price":"8.00","currency":"CNY"}`, sku))
+		bodies = append(bodies, fmt.Sprintf(`{"id":"p-%[1]s","type":"product","sku":%[1]q,"price":"8.00","currency":"CNY"}`, s.Name+sku))
 	}
 	for _, body := range bodies {
 		if err := s.until(ctx, func(node int) bool {
