@@ -2,7 +2,9 @@ package group
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -54,5 +56,33 @@ func TestReadNamesWhatItSees(t *testing.T) {
 	r.movedMu.Unlock()
 	if err != nil || answer.(*tally.Total).Sum != 2 || index != second.Index {
 		t.Errorf("Ask = %+v at index %d, %v; want 2, at index %d", answer, index, err, second.Index)
+	}
+}
+
+// A check that is carried out when the replica leads again, in another term, says
+// nothing about who led meanwhile.
+func TestCheckOfALaterTerm(t *testing.T) {
+	c := newTrio(t, nil)
+	first := c.leader()
+	first.verify.mu.Lock()
+	first.verify.busy = true // another check is under way
+	first.verify.mu.Unlock()
+	answered := make(chan error, 1)
+	go func() { answered <- first.Fresh(context.Background(), connectors.Linearizable) }()
+	eventually(t, "a read that waits for its check", func() bool {
+		first.verify.mu.Lock()
+		defer first.verify.mu.Unlock()
+		return first.verify.next != nil
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	second := c.members[(first.node+1)%3]
+	for _, hand := range []struct{ from, to *member }{{first, second}, {second, first}} {
+		eventually(t, "a hand-over", func() bool { return hand.from.Transfer(ctx, nodeName(hand.to.node)) == nil })
+		eventually(t, "the named node leads", hand.to.Leading)
+	}
+	first.waits.Go(func() { first.verify.run(first.Group) })
+	if err := <-answered; !errors.Is(err, connectors.ErrUnavailable) {
+		t.Errorf("Fresh = %v; want %v", err, connectors.ErrUnavailable)
 	}
 }

@@ -15,12 +15,21 @@ func (h *History) Check() (faults []error) {
 	if faults := checkIndexes(list); len(faults) > 0 {
 		return faults
 	}
+	won := map[string]int{} // content by key
+	for i := range list {
+		if o := &list[i]; o.Kind == Place && o.Outcome == Done {
+			won[o.key()] = o.Content
+		}
+	}
 	bySKU, byKey := map[string][]*Operation{}, map[string][]*Operation{}
 	for i := range list {
 		o := &list[i]
 		if o.Kind == Place {
 			key := o.key()
 			byKey[key] = append(byKey[key], o)
+		}
+		if w := won[o.key()]; o.Kind == Place && w != 0 && w != o.Content {
+			continue // the key stands for another order, or will be found to
 		}
 		if o.counts() {
 			bySKU[o.SKU] = append(bySKU[o.SKU], o)

@@ -58,7 +58,7 @@ func (c *client) refused(o *Operation, a *Answer) {
 
 // read asks for an SKU's stock.
 func (c *client) read(ctx context.Context, node int, sku string, stale bool) Operation {
-	path := "/v1/stock/" + sku
+	path := "/v1/stock/" + c.Name + sku
 	if stale {
 		path += "?consistency=stale"
 	}
@@ -96,22 +96,24 @@ func (c *client) event(ctx context.Context, node int, o Operation, body string) 
 }
 
 func (c *client) receive(ctx context.Context, node int, o Operation) Operation {
-	id := fmt.Sprintf("%s-received-%d", o.SKU, o.Command)
+	id := fmt.Sprintf("%s%s-received-%d", c.Name, o.SKU, o.Command)
 	return c.event(ctx, node, o, fmt.Sprintf(`{"id":%q,"type":"stock.received","sku":%q,"location":"riverside","pool":"store","quantity":%d}`,
-		id, o.SKU, o.Quantity))
+		id, c.Name+o.SKU, o.Quantity))
 }
 
-func (o *Operation) order() string { return fmt.Sprintf("%s-%d", o.SKU, o.Command) }
+func (c *client) orderOf(o *Operation) string {
+	return fmt.Sprintf("%s%s-%d", c.Name, o.SKU, o.Command)
+}
 
 func (c *client) cancel(ctx context.Context, node int, o Operation) Operation {
-	return c.event(ctx, node, o, fmt.Sprintf(`{"id":"cancel-%[1]s","type":"order.cancelled","order":%[1]q,"currency":"CNY"}`, o.order()))
+	return c.event(ctx, node, o, fmt.Sprintf(`{"id":"cancel-%[1]s","type":"order.cancelled","order":%[1]q,"currency":"CNY"}`, c.orderOf(&o)))
 }
 
 // place places an order under its key.
 func (c *client) place(ctx context.Context, node int, o Operation) Operation {
 	body := fmt.Sprintf(`{"order":%q,"channel":"own_online","location":"riverside","currency":"CNY","lines":[{"line":1,"sku":%q,"quantity":%d,"unit_price":"8.00"}]}`,
-		o.order(), o.SKU, o.Quantity)
-	return c.ask(ctx, node, o, &Request{Method: http.MethodPost, Path: ordersPath, Key: "key-" + o.key(), Body: body}, func(o *Operation, a *Answer) bool {
+		c.orderOf(&o), c.Name+o.SKU, o.Quantity)
+	return c.ask(ctx, node, o, &Request{Method: http.MethodPost, Path: ordersPath, Key: c.Name + "key-" + o.key(), Body: body}, func(o *Operation, a *Answer) bool {
 		var order struct {
 			Decision struct{ ID string }
 			Lines    []struct{ Parts []struct{ Quantity int64 } }

@@ -56,11 +56,7 @@ func runHistory(t *testing.T, seed uint64, counts map[string]int) (faults []erro
 // tell counts what came of the operations.
 func tell(h *History, counts map[string]int) {
 	for _, o := range h.Operations() {
-		kind := [...]string{"place", "cancel", "receive", "read"}[o.Kind]
-		if o.Stale {
-			kind = "stale read"
-		}
-		counts[kind+" "+[...]string{"maybe", "done", "again", "key reused", "not done"}[o.Outcome]]++
+		counts[o.Kind.name(o.Stale)+" "+o.Outcome.name()]++
 	}
 }
 

@@ -1,6 +1,7 @@
 package linear
 
 import (
+	"fmt"
 	"math"
 	"sync"
 )
@@ -104,4 +105,24 @@ func (h *History) Operations() []Operation {
 		list[i] = *o
 	}
 	return list
+}
+
+// String counts what came of the operations.
+func (h *History) String() string {
+	counts := map[string]int{}
+	for _, o := range h.Operations() {
+		counts[o.Kind.name(o.Stale)+" "+o.Outcome.name()]++
+	}
+	return fmt.Sprint(counts)
+}
+
+func (k Kind) name(stale bool) string {
+	if stale {
+		return "stale read"
+	}
+	return [...]string{"place", "cancel", "receive", "read"}[k]
+}
+
+func (o Outcome) name() string {
+	return [...]string{"maybe", "done", "again", "key reused", "not done"}[o]
 }

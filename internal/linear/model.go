@@ -3,7 +3,6 @@ package linear
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -123,7 +122,7 @@ func (o *Operation) String() string {
 	case Read:
 		fmt.Fprintf(&b, "read %s, stale %v = %+v", o.SKU, o.Stale, o.Stock)
 	}
-	fmt.Fprintf(&b, ": %s", [...]string{"maybe", "done", "again", "key reused", "not done"}[o.Outcome])
+	b.WriteString(": " + o.Outcome.name())
 	if o.Kind == Place && (o.Outcome == Done || o.Outcome == Again) {
 		fmt.Fprintf(&b, ", granted %d", o.Granted)
 	}
@@ -210,30 +209,35 @@ func unexplained(model porcupine.Model, ops []porcupine.Operation, list []*Opera
 	return strings.Join(out[:min(len(out), 5)], "\n")
 }
 
-// settled gives an attempt without an answer at a command that another attempt
-// is known to have carried out an end: later than that it has no effect, so that
-// it may as well have come before. One that was called later still is left out.
-func settled(list []*Operation) []*Operation {
-	type command struct{ kind, number, content int }
-	of := func(o *Operation) command { return command{int(o.Kind), o.Command, o.Content} }
+// settled leaves of a command's attempts without an answer the first, which may
+// have had any effect that a later one may: there is at most one. It gives it an
+// end if another attempt is known to have carried the command out: later than that
+// it has no effect, so that it may as well have come before.
+func settled(list []*Operation) (kept []*Operation) {
+	type command struct {
+		kind            Kind
+		number, content int
+	}
+	of := func(o *Operation) command { return command{o.Kind, o.Command, o.Content} }
 	known := map[command]int64{}
 	for _, o := range list {
 		if o.Kind != Read && o.Return < cmp.Or(known[of(o)], Never) && o.Outcome != KeyReused {
 			known[of(o)] = o.Return
 		}
 	}
-	var kept []*Operation
+	tried := map[command]bool{}
 	for _, o := range list {
-		if end := known[of(o)]; o.Outcome == Maybe && end > 0 {
-			if o.Call >= end {
+		if o.Outcome == Maybe {
+			end := cmp.Or(known[of(o)], Never)
+			if tried[of(o)] || o.Call >= end {
 				continue
 			}
-			shortened := *o
-			shortened.Return = end
-			o = &shortened
+			tried[of(o)] = true
+			bounded := *o
+			bounded.Return = end
+			o = &bounded
 		}
 		kept = append(kept, o)
 	}
-	slices.SortStableFunc(kept, func(a, b *Operation) int { return cmp.Compare(a.Call, b.Call) })
 	return kept
 }

@@ -36,13 +36,13 @@ func stage(t *testing.T, seed uint64, scene func(s *staged)) []error {
 	return shop.History.Check()
 }
 
-// readAt has ever more clients read at a node until the function it returns is
-// called, which waits for their answers.
-func (s *staged) readAt(node int) (enough func()) {
+// readAt has ever more clients read at a node, one every so often, until the
+// function it returns is called, which waits for their answers.
+func (s *staged) readAt(node int, every time.Duration) (enough func()) {
 	var asked sync.WaitGroup
 	reading, stop := context.WithCancel(s.ctx)
 	asked.Go(func() {
-		for i := 1; sleep(reading, 3*time.Millisecond); i++ {
+		for i := 1; sleep(reading, every); i++ {
 			asked.Go(func() { s.client(i).read(s.ctx, node, Counted, false) })
 		}
 	})
@@ -84,7 +84,7 @@ func lateAnswers(s *staged) {
 	}
 	sleep(s.ctx, time.Second) // answers are on their way
 	next := (old + 1) % nodes
-	enough := s.readAt(old)
+	enough := s.readAt(old, 3*time.Millisecond)
 	var both sync.WaitGroup
 	both.Go(func() { s.handOverTo(next) })
 	for s.role(next) != "leader" && sleep(s.ctx, time.Millisecond) {
@@ -106,7 +106,7 @@ func newLeader(s *staged) {
 	for i, m := range s.members {
 		if i != old {
 			m.disk.slow.Store(int64(200 * time.Millisecond))
-			enough = append(enough, s.readAt(i))
+			enough = append(enough, s.readAt(i, 20*time.Millisecond))
 		}
 	}
 	s.kill(old, s.dice)
@@ -125,7 +125,7 @@ func newLeader(s *staged) {
 func twice(s *staged) {
 	c := s.client(0)
 	goods := c.receipt(Counted)
-	order := Operation{Kind: Place, SKU: Scarce, Command: Rivals * s.History.Number(Scarce), Content: 1, Quantity: 1}
+	order := Operation{Kind: Place, SKU: Scarce[0], Command: Rivals * s.History.Number(Scarce[0]), Content: 1, Quantity: 1}
 	for range nodes {
 		next := (s.leader() + 1) % nodes
 		c.receive(s.ctx, s.leader(), goods)
@@ -136,7 +136,7 @@ func twice(s *staged) {
 		c.receive(s.ctx, next, goods)
 		c.place(s.ctx, (next+1)%nodes, order)
 		c.read(s.ctx, next, Counted, false)
-		c.read(s.ctx, next, Scarce, false)
+		c.read(s.ctx, next, Scarce[0], false)
 	}
 }
 

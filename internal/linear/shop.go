@@ -10,13 +10,16 @@ import (
 	"time"
 )
 
-// SKUs of the shop. What comes in of Counted is a power of two per document, so
-// that its stock tells which documents have been applied; Scarce is what orders
-// compete for.
-const (
-	Counted = "counted"
-	Scarce  = "scarce"
-)
+// Counted is the SKU of which a power of two comes in per document, so that its
+// stock tells which documents have been applied.
+const Counted = "counted"
+
+// Scarce are the SKUs that orders compete for. They are several, because judging
+// a history takes longer the more of it is about one.
+var Scarce = []string{"scarce-1", "scarce-2", "scarce-3"}
+
+// skus are all of them.
+func skus() []string { return append([]string{Counted}, Scarce...) }
 
 // Rivals is how many orders compete for one idempotency key at most.
 const Rivals = 2
@@ -29,6 +32,7 @@ const maxCounted = 20
 // it twice.
 type Shop struct {
 	API     API
+	Name    string // tells its SKUs, orders and keys from those of other shops
 	Nodes   int
 	Seed    uint64
 	Timeout time.Duration // how long a client waits for an answer
@@ -49,11 +53,11 @@ type client struct {
 
 // Open describes the place and the products, which is no part of the history.
 func (s *Shop) Open(ctx context.Context) error {
-	for _, body := range []string{
-		`{"id":"l-1","type":"location","location":"riverside","kind":"store","channel":"own_store","lat":39.93,"lon":116.45,"pools":["store"]}`,
-		`{"id":"p-1","type":"product","sku":"` + Counted + `","price":"8.00","currency":"CNY"}`,
-		`{"id":"p-2","type":"product","sku":"` + Scarce + `","price":"8.00","currency":"CNY"}`,
-	} {
+	bodies := []string{`{"id":"l-1","type":"location","location":"riverside","kind":"store","channel":"own_store","lat":39.93,"lon":116.45,"pools":["store"]}`}
+	for _, sku := range skus() {
+		bodies = append(bodies, fmt.Sprintf(`{"id":"p-%[1]s","type":"product","sku":%[1]q,"price":"8.00","currency":"CNY"}`, s.Name+sku))
+	}
+	for _, body := range bodies {
 		if err := s.until(ctx, func(node int) bool {
 			a, err := s.API(ctx, node, &Request{Method: http.MethodPost, Path: eventsPath, Body: body})
 			return err == nil && a.Status == http.StatusOK
@@ -62,7 +66,7 @@ func (s *Shop) Open(ctx context.Context) error {
 		}
 	}
 	c := s.client(0)
-	for _, sku := range []string{Counted, Scarce} {
+	for _, sku := range skus() {
 		first := c.receipt(sku)
 		if err := s.until(ctx, func(node int) bool { return c.receive(ctx, node, first).Outcome >= Done }); err != nil {
 			return err
@@ -116,7 +120,7 @@ func (s *Shop) Run(ctx context.Context, clients int) {
 func (s *Shop) Close(ctx context.Context) error {
 	for _, stale := range []bool{false, true} {
 		for node := range s.Nodes {
-			for _, sku := range []string{Counted, Scarce} {
+			for _, sku := range skus() {
 				c := s.client(node)
 				for c.read(ctx, node, sku, stale).Outcome != Done {
 					if !sleep(ctx, 20*time.Millisecond) {
@@ -140,10 +144,7 @@ func (s *Shop) strange(o *Operation, a *Answer) {
 
 // act is one thing that a client does.
 func (c *client) act(ctx context.Context) {
-	sku := Scarce
-	if c.dice.IntN(3) == 0 {
-		sku = Counted
-	}
+	sku := skus()[c.dice.IntN(len(skus()))]
 	switch n := c.dice.IntN(100); {
 	case n < 30:
 		c.read(ctx, c.dice.IntN(c.Nodes), sku, false)
@@ -172,7 +173,8 @@ func (c *client) receipt(sku string) Operation {
 
 // order places one, or two that compete for a key through two nodes at once.
 func (c *client) order(ctx context.Context) {
-	o := Operation{Kind: Place, SKU: Scarce, Command: Rivals * c.History.Number(Scarce), Content: 1, Quantity: 1 + c.dice.Int64N(3)}
+	sku := Scarce[c.dice.IntN(len(Scarce))]
+	o := Operation{Kind: Place, SKU: sku, Command: Rivals * c.History.Number(sku), Content: 1, Quantity: 1 + c.dice.Int64N(3)}
 	if c.dice.IntN(6) > 0 {
 		if done := c.insist(ctx, o, c.place); done.Outcome == Done {
 			c.placed = append(c.placed, done)
@@ -191,10 +193,10 @@ func (c *client) order(ctx context.Context) {
 }
 
 // insist has a command carried out through any node, sometimes through two at
-// once, sometimes again though it is known to be done, and mostly again when it
-// is not. It returns what was known at last.
+// once, sometimes again though it is known to be done, and nearly always again
+// when it is not. It returns what was known at last.
 func (c *client) insist(ctx context.Context, o Operation, do func(ctx context.Context, node int, o Operation) Operation) (last Operation) {
-	for range 4 {
+	for range 6 {
 		node := c.dice.IntN(c.Nodes)
 		twice := c.dice.IntN(4) == 0
 		var both sync.WaitGroup
@@ -203,11 +205,11 @@ func (c *client) insist(ctx context.Context, o Operation, do func(ctx context.Co
 		}
 		last = do(ctx, node, o)
 		both.Wait()
-		enough := 5 // of 6
+		enough := 10 // of 12
 		if last.Outcome != Done && last.Outcome != Again {
 			enough = 1
 		}
-		if c.dice.IntN(6) < enough || ctx.Err() != nil {
+		if c.dice.IntN(12) < enough || ctx.Err() != nil {
 			break
 		}
 	}
