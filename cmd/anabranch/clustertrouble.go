@@ -125,13 +125,8 @@ func haltedGroup(group int, halted string) trouble {
 		t.do = "'anabranch cluster skip' steps over the message"
 		return t
 	}
-	skip := fmt.Sprintf("anabranch cluster skip --group %d --entry %d --message %d", group, entry, message)
-	switch code {
-	case "level_unknown":
-		t.do = "update this node: a newer version wrote the entry; do not skip it"
-	default:
-		t.do = "copy one node's data directory for the report, then step over that message alone: " + skip
-	}
+	t.do = fmt.Sprintf("copy one node's data directory for the report, then step over that message alone: anabranch cluster skip --group %d --entry %d --message %d",
+		group, entry, message)
 	return t
 }
 

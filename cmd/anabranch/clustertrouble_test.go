@@ -59,10 +59,6 @@ func TestVerdict(t *testing.T) {
 		}, `1. group 0 is halted on all its replicas: too_many_calls at message 3 of entry 4711
    -> copy one node's data directory for the report, then step over that message alone: anabranch cluster skip --group 0 --entry 4711 --message 3
 `},
-		{"newer entry", func(s *clusterStatus) { s.Nodes[1].Groups[0].Halted = "level_unknown at message 0 of entry 9" },
-			`1. group 0 is halted on all its replicas: level_unknown at message 0 of entry 9
-   -> update this node: a newer version wrote the entry; do not skip it
-`},
 		{"kafka away", func(s *clusterStatus) {
 			g := &s.Nodes[0].Groups[0]
 			g.Delivery, g.OutboxRecords, g.OutboxOldest = "waiting: broker not available", 41, now.Add(-time.Minute)
