@@ -82,7 +82,8 @@ func (m *machine) apply(items []core.Item) {
 		items = append(items, core.Item{Ack: &core.Ack{Shard: s, Through: through}})
 	}
 	clear(m.acks)
-	raw, err := m.codec.Append(nil, core.Level, &core.Entry{Level: core.Level, Items: items})
+	level := m.core.Level()
+	raw, err := m.codec.Append(nil, uint8(level), &core.Entry{Level: level, Items: items})
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func TestIdempotentInputs(t *testing.T) {
 	now, index := 1000*state.Day, uint64(0)
 	apply := func(it core.Item) *core.Output {
 		index++
-		return c.Apply(index, &core.Entry{Level: core.Level, Time: now, Items: []core.Item{it}})
+		return c.Apply(index, &core.Entry{Level: c.Level(), Time: now, Items: []core.Item{it}})
 	}
 	apply(core.Item{Control: &core.Control{Kind: core.ControlOpen, Partition: &part}})
 	event := operators.Event{Source: "api", ID: "1", Type: "told", Time: now, Payload: state.Nested{Value: &told{Key: "a", N: 1, Do: "answer"}}}

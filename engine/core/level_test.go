@@ -331,3 +331,46 @@ func TestLevelInForce(t *testing.T) {
 		t.Errorf("row of an entry of level 1 has level %d, %v; want 1", m.level(newer, "late"), err)
 	}
 }
+
+// An entry that raises the level and then breaks an invariant does neither, until
+// what breaks it is skipped.
+func TestRaiseIsUndoneWithItsEntry(t *testing.T) {
+	m := newMixed(t)
+	only := []int{newer}
+	bad := core.Item{Ack: &core.Ack{Shard: 3, Through: 99}}
+	out, err := m.entry(1, only, raiseTo(2), bad)
+	if err != nil || out.Halt == nil || out.Level != 1 || m.cores[newer].Level() != 1 {
+		t.Fatalf("entry that halts = %+v, %v; want level 1", out, err)
+	}
+	out, err = m.entry(1, only, core.Item{Control: &core.Control{Kind: core.ControlSkip, Index: out.Halt.Index, Message: out.Halt.Message}})
+	if err != nil || out.Halt != nil || out.Level != 2 {
+		t.Errorf("after the skip = %+v, %v; want level 2", out, err)
+	}
+}
+
+// A new incarnation begins at the level of the one before, with the same bytes
+// whether its core has just been opened or not.
+func TestIncarnationKeepsLevel(t *testing.T) {
+	var lists []string
+	for _, restart := range []bool{false, true} {
+		m := newMixed(t)
+		only := []int{newer}
+		for level, item := range []core.Item{m.say(1, "k", "one"), raiseTo(2), m.say(1, "k", "two")} {
+			if _, err := m.entry(1, only, item); err != nil { // the last one from before the raise
+				t.Fatal(level, err)
+			}
+		}
+		if restart {
+			m.open(newer)
+		}
+		m.cores[newer].BeginIncarnation(m.index+1, core.LanesRestart)
+		m.open(newer)
+		if level := m.cores[newer].Level(); level != 2 {
+			t.Errorf("level of the new incarnation = %d; want 2", level)
+		}
+		lists = append(lists, digests(m.stores[newer]))
+	}
+	if lists[0] != lists[1] {
+		t.Errorf("digests after a restart %s; want %s", lists[1], lists[0])
+	}
+}

@@ -81,7 +81,7 @@ func (k *clock) tell(do, timer string, in state.Time) {
 func (k *clock) entry(items ...core.Item) {
 	k.t.Helper()
 	k.index++
-	if out := k.core.Apply(k.index, &core.Entry{Level: core.Level, Time: k.now, Items: items}); out.Halt != nil {
+	if out := k.core.Apply(k.index, &core.Entry{Level: k.core.Level(), Time: k.now, Items: items}); out.Halt != nil {
 		k.t.Fatalf("halted: %+v", out.Halt)
 	}
 }

@@ -243,8 +243,8 @@ func (r *rig) groupOf(key string) int { return int(state.ShardOf(key, shards)) %
 func (r *rig) apply(g int, items ...core.Item) *core.Output {
 	r.t.Helper()
 	r.index[g]++
-	e := core.Entry{Level: core.Level, Time: r.now, Items: items}
-	raw, err := codec.New().Append(nil, core.Level, &e)
+	e := core.Entry{Level: r.cores[g].Level(), Time: r.now, Items: items}
+	raw, err := codec.New().Append(nil, uint8(e.Level), &e)
 	if err != nil {
 		r.t.Fatal(err)
 	}

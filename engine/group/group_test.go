@@ -301,8 +301,8 @@ func TestHaltAndSkip(t *testing.T) {
 	cfg := config(t, t.TempDir(), b)
 	r := start(t, cfg)
 	r.add("1", "a", 1)
-	bad := &core.Entry{Level: core.Level, Items: []core.Item{{Ack: &core.Ack{Shard: 3, Through: 99}}}}
-	data, err := cfg.Core.Codec.Append(nil, core.Level, bad)
+	bad := &core.Entry{Level: r.Level(), Items: []core.Item{{Ack: &core.Ack{Shard: 3, Through: 99}}}}
+	data, err := cfg.Core.Codec.Append(nil, uint8(bad.Level), bad)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,14 @@ func NewRigOf(groups int, plan *topology.Plan, start state.Time) (*Rig, error) {
 		}
 		r.groups = append(r.groups, &group{core: k, store: store})
 	}
+	for _, g := range r.groups { // to where a new cluster begins
+		if g.core.Level() == core.Level {
+			break
+		}
+		if _, err := r.apply(g, core.Item{Control: &core.Control{Kind: core.ControlRaise, Level: core.Level}}); err != nil {
+			return nil, err
+		}
+	}
 	for _, t := range plan.Topics {
 		if t.Input {
 			p := partition(t.Alias)
@@ -233,7 +241,8 @@ func (r *Rig) settle(effects *Effects, at *group, items []core.Item) error {
 // apply applies one entry, through the bytes that a log would hold.
 func (r *Rig) apply(g *group, items ...core.Item) (*core.Output, error) {
 	g.index++
-	b, err := r.codec.Append(nil, core.Level, &core.Entry{Level: core.Level, Time: r.now, Items: items})
+	level := g.core.Level()
+	b, err := r.codec.Append(nil, uint8(level), &core.Entry{Level: level, Time: r.now, Items: items})
 	if err != nil {
 		return nil, fmt.Errorf("encode entry %d: %w", g.index, err)
 	}

@@ -92,7 +92,8 @@ func (l *lives) begin() {
 func (l *lives) apply(g int, items ...core.Item) *core.Output {
 	l.t.Helper()
 	l.index[g]++
-	b, err := codec.New().Append(nil, core.Level, &core.Entry{Level: core.Level, Time: l.now, Items: items})
+	level := l.cores[g].Level()
+	b, err := codec.New().Append(nil, uint8(level), &core.Entry{Level: level, Time: l.now, Items: items})
 	if err != nil {
 		l.t.Fatal(err)
 	}
