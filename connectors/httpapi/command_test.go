@@ -97,6 +97,20 @@ func TestPlaceOrderAgain(t *testing.T) {
 	}
 }
 
+// An order that is placed, and can't be shown, is not said to be undone.
+func TestOrderCannotBeShown(t *testing.T) {
+	for _, cause := range []error{connectors.ErrUnavailable, connectors.ErrOverloaded, context.DeadlineExceeded} {
+		for _, outcome := range []string{core.OutcomeApplied, core.OutcomeDuplicate} {
+			f := shop(connectors.Reply{Outcome: outcome, Decision: "d-1"})
+			f.ask = func(string, string, string, state.Visitable, connectors.Consistency) (state.Visitable, uint64, error) {
+				return nil, 0, cause
+			}
+			w := call(t, newHandler(t, f, nil), "POST", "/v1/orders", order, "Idempotency-Key", "k-1")
+			wantProblem(t, w.Code, w.Header(), w.Body.Bytes(), 504, "outcome_unknown")
+		}
+	}
+}
+
 // An order that comes twice at once is answered when it is decided, both times.
 func TestOrderBeingDecided(t *testing.T) {
 	f := shop(connectors.Reply{Outcome: core.OutcomeDuplicate})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -82,9 +83,11 @@ func (a *api) placeOrder(ctx context.Context, in *orderBody) (*raw, error) {
 	}
 	switch {
 	case reply.Outcome == outcomeDuplicate:
-		return a.placedBefore(ctx, &e, reply.Decision)
+		answer, err := a.placedBefore(ctx, &e, reply.Decision)
+		return applied("order", answer, err)
 	case reply.Decision != "":
-		return a.decision(ctx, reply.Decision, string(connectors.Linearizable))
+		answer, err := a.decision(ctx, reply.Decision, string(connectors.Linearizable))
+		return applied("order", answer, err)
 	}
 	if err := a.withdraw(ctx, c); err != nil { // nothing came of it: a mended body may use the key
 		return nil, err
@@ -136,7 +139,18 @@ func (a *api) publishPolicy(ctx context.Context, in *eventBody) (*raw, error) {
 	if input := a.cfg.Plan.Input(e.Type); input != nil && e.Payload.Value != nil {
 		key = input.Key(e.Payload.Value)
 	}
-	return a.ask(ctx, "policy", "policy", key, nil, string(connectors.Linearizable))
+	answer, err := a.ask(ctx, "policy", "policy", key, nil, string(connectors.Linearizable))
+	return applied("policy", answer, err)
+}
+
+// applied is the answer to a command that has its effect already. What keeps the
+// answer from being shown is no reason to say that nothing was done.
+func applied(what string, answer *raw, err error) (*raw, error) {
+	var p *Problem
+	if errors.As(err, &p) && (p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests || p.Status == http.StatusGatewayTimeout) {
+		return nil, problem(http.StatusGatewayTimeout, codeUnknown, what+" is taken, but what came of it can't be shown now: "+p.Detail)
+	}
+	return answer, err
 }
 
 // envelopeDefaults fill in what a body may leave out.

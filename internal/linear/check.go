@@ -25,8 +25,7 @@ func (h *History) Check() (faults []error) {
 	for i := range list {
 		o := &list[i]
 		if o.Kind == Place {
-			key := o.key()
-			byKey[key] = append(byKey[key], o)
+			byKey[o.key()] = append(byKey[o.key()], o.claim())
 		}
 		if w := won[o.key()]; o.Kind == Place && w != 0 && w != o.Content {
 			continue // the key stands for another order, or will be found to
@@ -54,6 +53,17 @@ func (h *History) Check() (faults []error) {
 // key names an order's idempotency key. Orders that are to compete for one have
 // the same number.
 func (o *Operation) key() string { return fmt.Sprintf("%s/%d", o.SKU, o.Command/Rivals) }
+
+// claim is what an order does to its key: one that was not placed may have claimed
+// it all the same.
+func (o *Operation) claim() *Operation {
+	if o.Outcome != NotDone {
+		return o
+	}
+	claim := *o
+	claim.Outcome, claim.Return = Maybe, Never
+	return &claim
+}
 
 // counts says whether an operation belongs into its SKU's history: what was
 // certainly not carried out must be without effect, and what a replica says that

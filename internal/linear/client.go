@@ -49,9 +49,9 @@ func (c *client) refused(o *Operation, a *Answer) {
 		o.Outcome, o.Stock = Done, Stock{-1, -1, -1} // it is there since the beginning
 	case o.Kind == Read && a.Status == http.StatusNotFound:
 		o.Outcome = NotDone // a replica that has not come so far
-	case a.Status == http.StatusServiceUnavailable && o.Kind != Place:
-		o.Outcome = NotDone // that is what it promises; an order takes several steps
-	case a.Status != http.StatusServiceUnavailable && a.Status != http.StatusGatewayTimeout:
+	case a.Status == http.StatusServiceUnavailable:
+		o.Outcome = NotDone // that is what it says: else the outcome were unknown
+	case a.Status != http.StatusGatewayTimeout:
 		c.strange(o, a)
 	}
 }

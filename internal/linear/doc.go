@@ -11,8 +11,8 @@
 //
 // Its own tests run whole nodes, three of them, in a bubble of virtual time: real
 // Raft, real Pebble, the real API, over a network and disks in memory, with
-// leaders killed, cut off, slowed down and paused. The acceptance tests do the
-// same to processes.
+// leaders killed, cut off, slowed down and paused; scenes stage what chance brings
+// too rarely. The acceptance tests do the same to processes.
 //
 // Start at [Shop.Run] and [History.Check]; the model is in model.go, what an index
 // claims in index.go.

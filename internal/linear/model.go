@@ -135,7 +135,7 @@ func (o *Operation) String() string {
 // patience is how long a history may take to be judged, and stretch by how many
 // operations it grows from one judgement to the next.
 const (
-	patience = 20 * time.Second
+	patience = time.Minute
 	stretch  = 60
 )
 

@@ -3,7 +3,6 @@ package linear
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -12,9 +11,9 @@ import (
 	"time"
 )
 
-// network joins the nodes of a cluster in memory, in virtual time. It is as slow,
-// lossy and unfair as it is told to be, per direction, and never loses a byte of
-// a connection that lives: as TCP does, it delivers late what a cut held up.
+// network joins the nodes of a cluster in memory, in virtual time. It is as slow
+// and unfair as it is told to be, per direction, and never loses a byte of a
+// connection that lives: as TCP does, it delivers late what a cut held up.
 type network struct {
 	mu      sync.Mutex // guards all of the network, its connections included
 	dice    *rand.Rand
@@ -22,7 +21,6 @@ type network struct {
 	cut     map[path]bool
 	slow    map[path]time.Duration // by how much a delivery may be late
 	changed chan struct{}          // closed and renewed when anything changes
-	held    int                    // deliveries that a cut or slowness has held up
 }
 
 // path is one direction between two nodes, by address.
@@ -214,9 +212,6 @@ func (n *network) lag(p path) time.Duration {
 	lag := 100*time.Microsecond + time.Duration(n.dice.Int64N(int64(900*time.Microsecond)))
 	if late := n.slow[p]; late > 0 {
 		lag += time.Duration(n.dice.Int64N(int64(late)))
-		n.held++
 	}
 	return lag
 }
-
-func (n *network) String() string { return fmt.Sprintf("%d deliveries held up", n.held) }

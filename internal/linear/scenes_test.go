@@ -54,7 +54,11 @@ func (s *staged) readAt(node int, every time.Duration) (enough func()) {
 
 // handOverTo has a node lead, and reports whether it came to that.
 func (s *staged) handOverTo(node int) bool {
-	l := s.members[s.leader()].life.Load()
+	lead := s.leader()
+	if lead < 0 {
+		return false
+	}
+	l := s.members[lead].life.Load()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -127,8 +131,12 @@ func twice(s *staged) {
 	goods := c.receipt(Counted)
 	order := Operation{Kind: Place, SKU: Scarce[0], Command: Rivals * s.History.Number(Scarce[0]), Content: 1, Quantity: 1}
 	for range nodes {
-		next := (s.leader() + 1) % nodes
-		c.receive(s.ctx, s.leader(), goods)
+		lead := s.leader()
+		if lead < 0 {
+			return
+		}
+		next := (lead + 1) % nodes
+		c.receive(s.ctx, lead, goods)
 		c.place(s.ctx, next, order)
 		if !s.handOverTo(next) {
 			return
