@@ -52,7 +52,7 @@ func (c Config) withDefaults() Config {
 		c.Content = c.Seed
 	}
 	if c.Again == "" {
-		c.Again = fmt.Sprintf("anabranch sim --seed %d --groups %d", c.Seed, c.Groups)
+		c.Again = fmt.Sprintf("go run ./cmd/anabranch sim --seed %d --groups %d", c.Seed, c.Groups)
 	}
 	return c
 }
