@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -23,6 +25,8 @@ type simFlags struct {
 	groups      []int
 	things      int
 	clock       string
+	without     []string
+	shrink      bool
 }
 
 func newSim() *cobra.Command {
@@ -36,9 +40,13 @@ shards on the move, all drawn from the seed. A seed that breaks an invariant is
 named with the command that replays it; the exit code is then 3. So it is when
 500 seeds or more never had a fault or rare path that they should have.
 
---seed replays one run and prints its trace.`,
+--seed replays one run and prints its trace. With --shrink it is made smaller
+as long as it breaks an invariant: fewer groups, fewer things that happen, and
+kinds of what goes wrong switched off; the last command printed replays the
+smallest run found.`,
 		Example: `  anabranch sim --seeds 200
-  anabranch sim --seed 17 --groups 2`,
+  anabranch sim --seed 17 --groups 2
+  anabranch sim --seed 17 --groups 2 --shrink`,
 		Args: cobra.NoArgs,
 	}
 	var f simFlags
@@ -48,6 +56,8 @@ named with the command that replays it; the exit code is then 3. So it is when
 	cmd.Flags().IntSliceVar(&f.groups, "groups", []int{1, 2}, "numbers of groups to simulate")
 	cmd.Flags().IntVar(&f.things, "things", simload.Things, "how much happens in the shop of each seed")
 	cmd.Flags().StringVar(&f.clock, "clock", string(core.ClockWall), "wall or replay, which runs with one group")
+	cmd.Flags().StringSliceVar(&f.without, "without", nil, "kinds of what goes wrong to switch off: "+strings.Join(sim.Kinds(), ", "))
+	cmd.Flags().BoolVar(&f.shrink, "shrink", false, "make the failing seed of --seed small")
 	out := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if f.clock != string(core.ClockWall) && f.clock != string(core.ClockReplay) {
@@ -59,6 +69,17 @@ named with the command that replays it; the exit code is then 3. So it is when
 		if f.seeds == 0 || f.things < 1 {
 			return usagef("--seeds and --things must be above 0")
 		}
+		for _, kind := range f.without {
+			if !slices.Contains(sim.Kinds(), kind) {
+				return usagef("--without %q is none of %s", kind, strings.Join(sim.Kinds(), ", "))
+			}
+		}
+		switch {
+		case f.shrink && f.seed == 0:
+			return usagef("--shrink needs --seed")
+		case f.shrink:
+			return f.shrunk(cmd)
+		}
 		if f.seed != 0 {
 			return f.replay(cmd.OutOrStdout())
 		}
@@ -69,7 +90,28 @@ named with the command that replays it; the exit code is then 3. So it is when
 
 // one runs one seed.
 func (f *simFlags) one(seed uint64, groups int, trace io.Writer) (*sim.Report, error) {
-	return simload.Run(sim.Config{Seed: seed, Groups: groups, Clock: core.Clock(f.clock), Trace: trace}, f.things)
+	return simload.Run(f.config(seed, groups, trace), f.things)
+}
+
+func (f *simFlags) config(seed uint64, groups int, trace io.Writer) sim.Config {
+	return sim.Config{Seed: seed, Groups: groups, Clock: core.Clock(f.clock), Without: f.without, Trace: trace}
+}
+
+// shrunk makes a failing seed small and says what the smallest breaks.
+func (f *simFlags) shrunk(cmd *cobra.Command) error {
+	for _, groups := range f.groups {
+		failure, err := simload.Shrink(cmd.Context(), f.config(f.seed, groups, nil), f.things, func(smallest string) {
+			say(cmd.ErrOrStderr(), "breaks: %s\n", smallest)
+		})
+		if err != nil {
+			return err
+		}
+		if failure != nil {
+			return found(failure)
+		}
+	}
+	say(cmd.OutOrStdout(), "seed %d breaks nothing\n", f.seed)
+	return nil
 }
 
 // replay prints the traces of one seed.

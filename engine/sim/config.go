@@ -26,6 +26,8 @@ type Config struct {
 	Content uint64
 	// Calm leaves the input topics as they are: nothing is lost.
 	Calm bool
+	// Without are the kinds of what goes wrong, of [Kinds], that are switched off.
+	Without []string
 	// Again is the command that runs this seed again, for messages.
 	Again string
 	// Trace receives one line per step, if set. Its hash is in the report
@@ -50,7 +52,7 @@ func (c Config) withDefaults() Config {
 		c.Content = c.Seed
 	}
 	if c.Again == "" {
-		c.Again = fmt.Sprintf("anabranch sim --seed %d --groups %d", c.Seed, c.Groups)
+		c.Again = fmt.Sprintf("go run ./cmd/anabranch sim --seed %d --groups %d", c.Seed, c.Groups)
 	}
 	return c
 }
@@ -59,6 +61,11 @@ func (c Config) validate() error {
 	var faults []string
 	if c.Groups < 1 || c.Groups > 16 || c.Replicas < 1 || c.Shards < c.Groups {
 		faults = append(faults, fmt.Sprintf("%d groups of %d replicas over %d shards", c.Groups, c.Replicas, c.Shards))
+	}
+	for _, kind := range c.Without {
+		if !slices.Contains(Kinds(), kind) {
+			faults = append(faults, fmt.Sprintf("without %q, which is none of %s", kind, strings.Join(Kinds(), ", ")))
+		}
 	}
 	if c.Clock == core.ClockReplay && c.Groups > 1 {
 		faults = append(faults, "the replay clock runs with one group")

@@ -18,7 +18,9 @@ var wallOnly = []string{
 // everywhere lists the faults and rare paths of any number of groups.
 var everywhere = []string{
 	"crash", "leader crashed", "no replica of a group left", "restart from snapshot", "restart from nothing",
-	"snapshot installed from another replica", "replica quarantined", "log replayed over a newer store", "leader changed",
+	"snapshot installed from another replica", "snapshot installed on a lagging replica", "crash keeps all state", "node crashed",
+	"tail of a log kept", "tail of a log lost", "clock of a leader jumps back", "clock of a leader jumps forward",
+	"replica quarantined", "log replayed over a newer store", "leader changed",
 	"deposed leader goes on", "replica stalled", "broker away", "snapshot", "halt", "halt skipped",
 	"proposal of a deposed leader refused", "proposal lost in a crash", "proposal failed", "slow commit", "back-pressure",
 	"entry for timers alone", "range refused", "partition assigned anew", "partition paused", "fetch lost", "offset out of range",
@@ -66,7 +68,11 @@ func (w *world) faults() {
 func (w *world) fault() {
 	g := w.groups[w.rng.IntN(len(w.groups))]
 	r := g.replicas[w.rng.IntN(len(g.replicas))]
-	switch n := w.rng.IntN(18); {
+	n := w.rng.IntN(23)
+	if w.off(faultKind(n)) {
+		return
+	}
+	switch {
 	case n < 6:
 		if r.up {
 			r.crash()
@@ -78,16 +84,72 @@ func (w *world) fault() {
 	case n < 9:
 		r.quarantine()
 	case n < 10:
-		g.halt()
+		w.crashNode(r.id)
 	case n < 14:
 		g.elect()
 	case n < 15:
 		w.count("broker away")
 		w.kafka.away = w.now + w.between(0, 2*state.Second)
-	default:
+	case n < 18:
 		w.count("replica stalled")
 		r.stalled = w.now + w.between(0, state.Second)
+	case n < 20:
+		r.stalled = w.now + state.Second
+		w.after(w.between(200*state.Millisecond, state.Second), r.install)
+	case n < 22:
+		g.jumpClock()
+	default:
+		g.halt()
 	}
+}
+
+// faultKind says of which kind the things are that fault picks.
+func faultKind(n int) string {
+	switch {
+	case n < 10:
+		return Crashes
+	case n < 14:
+		return Elections
+	case n < 15:
+		return Brokers
+	case n < 18:
+		return Stalls
+	case n < 20:
+		return Installs
+	case n < 22:
+		return Clocks
+	default:
+		return Halts
+	}
+}
+
+// crashNode takes a node down, with its replicas of all groups.
+func (w *world) crashNode(node int) {
+	w.count("node crashed")
+	for _, g := range w.groups {
+		if r := g.replicas[node]; r.up {
+			r.crash()
+		}
+	}
+}
+
+// jumpClock sets the clock of whoever leads forward or back. Log time follows it
+// forward, and never back.
+func (g *group) jumpClock() {
+	l := g.leader
+	if l == nil || !l.alive {
+		return
+	}
+	by := g.w.between(-10*state.Second, 10*state.Second)
+	if by < 0 {
+		g.w.count("clock of a leader jumps back")
+	} else {
+		g.w.count("clock of a leader jumps forward")
+	}
+	l.r.skew += by
+	g.w.fastest += max(by, 0)
+	g.w.tracef("g%d r%d: the clock jumps by %d us", g.id, l.r.id, by)
+	l.drive()
 }
 
 // heal ends all trouble; from now on everything must get done.

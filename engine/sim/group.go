@@ -21,6 +21,7 @@ type group struct {
 	breach   uint64               // index of the entry that halts the group, 0 if none has
 	through  map[[2]uint64]uint64 // how far lanes from other groups are applied
 	moved    bool                 // a shard has left or come, or was about to
+	tail     []*proposal          // on their way into the log, in order
 }
 
 // record is one record of the log. Without bytes it begins a term.
@@ -76,6 +77,7 @@ func (g *group) elect() {
 	if r.lead != nil {
 		r.lead.stop()
 	}
+	g.keepTail()
 	g.term++
 	g.leader = newLeadership(r, g.term)
 	r.lead = g.leader
@@ -133,4 +135,37 @@ func outputHash(out *core.Output) uint64 {
 		h.WriteString(out.Replies[i].Answer)
 	}
 	return h.Sum64()
+}
+
+// proposal is an entry on its way into the log.
+type proposal struct {
+	by    *leadership
+	bytes []byte
+	items int
+	kept  bool // it is in the log, though its leader was not told
+}
+
+// take appends a proposal to the log.
+func (g *group) take(p *proposal) {
+	g.w.report.Entries++
+	g.w.tracef("g%d %d: %d items, %d bytes", g.id, len(g.log)+1, p.items, len(p.bytes))
+	g.append(record{by: p.by, bytes: p.bytes})
+}
+
+// keepTail ends a term: of what its leader had on the way, any part from the
+// front may be in the log of the next leader, and so is in the log of all.
+func (g *group) keepTail() {
+	keep := g.tail[:g.w.rng.IntN(len(g.tail)+1)]
+	if g.w.off(Tails) {
+		keep = nil
+	}
+	for range g.tail[len(keep):] {
+		g.w.count("tail of a log lost")
+	}
+	for _, p := range keep {
+		g.w.count("tail of a log kept")
+		p.kept = true
+		g.take(p)
+	}
+	g.tail = nil
 }

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/leader"
@@ -158,8 +160,17 @@ func (l *leadership) propose(e *core.Entry) {
 	}
 	l.commits = max(l.commits, l.w.now+delay)
 	life := l.r.life
+	p := &proposal{by: l, bytes: bytes, items: len(e.Items)}
+	if l.r.g.leader == l {
+		l.r.g.tail = append(l.r.g.tail, p)
+	}
 	l.w.after(l.commits-l.w.now, func() {
+		at := slices.Index(l.r.g.tail, p)
+		if at >= 0 {
+			l.r.g.tail = slices.Delete(l.r.g.tail, at, at+1)
+		}
 		switch {
+		case p.kept:
 		case l.r.g.leader != l:
 			l.w.count("proposal of a deposed leader refused")
 		case l.r.life != life:
@@ -169,9 +180,7 @@ func (l *leadership) propose(e *core.Entry) {
 			l.tenure.Proposer.Failed(e)
 			l.drive()
 		default:
-			l.w.report.Entries++
-			l.w.tracef("g%d %d: %d items, %d bytes", l.r.g.id, len(l.r.g.log)+1, len(e.Items), len(bytes))
-			l.r.g.append(record{by: l, bytes: bytes})
+			l.r.g.take(p)
 		}
 	})
 }

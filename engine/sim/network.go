@@ -9,17 +9,17 @@ import (
 // arrivals draws when copies of a message arrive: usually one soon, sometimes
 // none, two, or one late, so that it overtakes or is overtaken.
 func (w *world) arrivals(what string, fn func()) {
-	if w.chance(15) {
+	if !w.off(Networks) && w.chance(15) {
 		w.count(what + " lost")
 		return
 	}
 	delay := w.between(50, 2*state.Millisecond)
-	if w.chance(15) {
+	if !w.off(Networks) && w.chance(15) {
 		w.count(what + " delayed")
 		delay += w.between(0, 800*state.Millisecond)
 	}
 	w.after(delay, fn)
-	if w.chance(15) {
+	if !w.off(Networks) && w.chance(15) {
 		w.count(what + " doubled")
 		w.after(w.between(50, 20*state.Millisecond), fn)
 	}

@@ -34,6 +34,7 @@ func (r *replica) start(from snapshot) {
 	w := r.g.w
 	r.up, r.busy = true, false
 	r.skew = w.between(-2*state.Second, 2*state.Second)
+	w.fastest = max(w.fastest, r.skew)
 	r.applied = from.index
 	if again := w.rng.IntN(6); again > 0 && again <= from.index {
 		w.count("log replayed over a newer store")
@@ -73,6 +74,10 @@ func (r *replica) crash() {
 			w.after(w.between(200*state.Millisecond, state.Second), r.g.elect)
 		}
 	}
+	if w.rng.IntN(2) == 0 && r.core.Halted() == nil && !w.off(Crashes) { // all of its state was on the disk
+		w.count("crash keeps all state")
+		r.snapshots = append(r.snapshots, snapshot{index: r.applied, store: r.store})
+	}
 	r.up, r.core, r.store, r.lead = false, nil, nil, nil
 	r.life++
 	if r.g.known() == nil {
@@ -101,6 +106,32 @@ func (r *replica) restart() {
 		w.count("restart from nothing")
 	}
 	w.tracef("g%d r%d restarts at %d", r.g.id, r.id, from.index)
+	r.start(from)
+}
+
+// install has a running replica that is behind take the newest snapshot of
+// another one in place of its own state, as a leader makes it do whose log begins
+// later.
+func (r *replica) install() {
+	w := r.g.w
+	for _, other := range r.g.replicas {
+		if other.up && other.applied > r.applied && other.core.Halted() == nil {
+			other.snapshot()
+			break
+		}
+	}
+	from := r.installable()
+	if !r.up || from.index <= r.applied || r.g.leader == r.lead && r.lead != nil {
+		return
+	}
+	w.count("snapshot installed on a lagging replica")
+	w.tracef("g%d r%d at %d takes a snapshot of %d", r.g.id, r.id, r.applied, from.index)
+	if r.lead != nil {
+		r.lead.stop()
+	}
+	r.lead = nil
+	r.life++
+	r.snapshots = append(r.snapshots, from)
 	r.start(from)
 }
 
@@ -180,6 +211,9 @@ func (r *replica) applyNext() {
 	if out.Time < before {
 		w.failf("V7: g%d r%d: log time went back from %v to %v at %d", g.id, r.id, before, out.Time, r.applied)
 	}
+	if first && w.cfg.Clock == core.ClockWall && out.Time > w.now+w.fastest {
+		w.failf("V7: g%d: log time at %d is %v, ahead of every clock there was", g.id, r.applied, out.Time)
+	}
 	g.fact(r.applied, fact{digest: r.digest(), output: outputHash(out), time: out.Time}, out)
 	if first {
 		g.laneNumbers(e, out)
@@ -220,8 +254,8 @@ func (r *replica) digest() (sum state.Digest) {
 
 // snapshot keeps a copy to restart from; a few are kept.
 func (r *replica) snapshot() {
-	if len(r.snapshots) == 4 {
-		r.snapshots = slices.Delete(r.snapshots, 0, 1)
+	if len(r.snapshots) >= 4 {
+		r.snapshots = slices.Delete(r.snapshots, 0, len(r.snapshots)-3)
 	}
 	r.snapshots = append(r.snapshots, snapshot{index: r.applied, store: r.store.Clone()})
 	r.g.w.count("snapshot")

@@ -45,7 +45,7 @@ func (l *leadership) initSlot(out *output, slot int, from int64) {
 		switch {
 		case l.r.life != life:
 			return // the process is gone
-		case l.w.chance(60), l.w.now < l.w.kafka.away:
+		case l.w.broken(60), l.w.now < l.w.kafka.away:
 			l.w.count("sink could not be opened")
 			l.opened(leader.Progress{}, errBroker)
 		case slot == slots:
@@ -104,17 +104,17 @@ func (l *leadership) send(op leader.Op) {
 	l.w.after(l.w.between(200, 4*state.Millisecond), func() {
 		back := l.w.between(50, state.Millisecond)
 		switch {
-		case l.w.chance(60), l.w.now < l.w.kafka.away:
+		case l.w.broken(60), l.w.now < l.w.kafka.away:
 			l.w.count("transaction failed")
 			answer(back, 0, errBroker)
-		case l.w.chance(40):
+		case l.w.broken(40):
 			l.w.count("outcome unknown: committed")
 			if _, err := commit(); err != nil {
 				answer(back, 0, err)
 				return
 			}
 			answer(back, 0, connectors.ErrMaybe)
-		case l.w.chance(40):
+		case l.w.broken(40):
 			l.w.count("outcome unknown: late or never")
 			answer(back, 0, connectors.ErrMaybe)
 			l.w.after(l.w.between(0, 20*state.Millisecond), func() { _, _ = commit() })
@@ -148,3 +148,6 @@ func (w *world) commitOutput(out *output, l *leadership, op leader.Op) {
 		}
 	})
 }
+
+// broken is true one time in n while transactions fail.
+func (w *world) broken(n int) bool { return !w.off(Brokers) && w.chance(n) }

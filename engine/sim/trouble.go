@@ -12,7 +12,7 @@ import (
 // changes lets the input topics be changed until healing. Under the replay clock
 // what they contain is all there is.
 func (w *world) changes() {
-	if w.cfg.Clock == core.ClockReplay || w.cfg.Calm {
+	if w.cfg.Clock == core.ClockReplay || w.cfg.Calm || w.off(Topics) {
 		return
 	}
 	w.after(w.between(50*state.Millisecond, 500*state.Millisecond), func() {

@@ -48,6 +48,7 @@ type world struct {
 	commands int               // given by a person, or of one group to another
 	places   []core.Placement  // of all shards, as the newest of all groups
 	before   []int             // the group that a shard has left, -1 if none
+	fastest  state.Time        // how far ahead clocks can have taken log time
 	moving   bool              // shards move
 	halting  bool              // groups are halted; then no gap is made
 	asked    map[string]func(code string)
@@ -119,8 +120,8 @@ func newWorld(cfg Config, workload Workload) *world {
 		content: rand.New(rand.NewPCG(cfg.Content, 2)),
 		report:  &Report{Seed: cfg.Seed, Groups: cfg.Groups, Clock: cfg.Clock, Counts: map[string]int64{}}}
 	w.tables = core.Tables(w.plan)
-	w.moving = cfg.Groups > 1 && cfg.Clock == core.ClockWall && w.rng.IntN(4) > 0
-	w.halting = cfg.Clock == core.ClockWall && w.rng.IntN(3) == 0
+	w.moving = cfg.Groups > 1 && cfg.Clock == core.ClockWall && w.rng.IntN(4) > 0 && !w.off(Moves)
+	w.halting = cfg.Clock == core.ClockWall && w.rng.IntN(3) == 0 && !w.off(Halts)
 	for s := range cfg.Shards {
 		w.places = append(w.places, core.Placement{Shard: state.Shard(s), Group: s % cfg.Groups})
 		w.before = append(w.before, -1)

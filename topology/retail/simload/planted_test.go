@@ -31,3 +31,31 @@ func TestPlantedBugs(t *testing.T) {
 		})
 	}
 }
+
+// TestShrink makes a seed small in which a planted bug shows: what is left runs
+// by the command printed, and is less.
+func TestShrink(t *testing.T) {
+	const bug = "core: lane number not checked"
+	planted.Plant(bug)
+	defer planted.Plant("")
+	for seed := uint64(1); seed <= 50; seed++ {
+		cfg := sim.Config{Seed: seed, Groups: 2}
+		failure, err := simload.Shrink(t.Context(), cfg, simload.Things, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failure == nil {
+			continue
+		}
+		t.Logf("seed %d: %v", seed, failure)
+		if !strings.Contains(failure.Again, "--things") && !strings.Contains(failure.Again, "--without") {
+			t.Errorf("seed %d is not smaller: %s", seed, failure.Again)
+		}
+		planted.Plant("")
+		if failure, err := simload.Shrink(t.Context(), cfg, simload.Things, nil); failure != nil || err != nil {
+			t.Errorf("without the bug: %v, %v", failure, err)
+		}
+		return
+	}
+	t.Error("the bug never shows")
+}

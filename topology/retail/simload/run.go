@@ -2,6 +2,7 @@ package simload
 
 import (
 	"fmt"
+	"strings"
 
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/sim"
@@ -42,11 +43,14 @@ func Run(cfg sim.Config, things int) (*sim.Report, error) {
 	return report, nil
 }
 
-// again is the command that runs a seed again.
+// again is the command that runs a seed again, from a clone of the sources.
 func again(cfg sim.Config, things int) string {
-	command := fmt.Sprintf("anabranch sim --seed %d --groups %d", cfg.Seed, max(cfg.Groups, 1))
+	command := fmt.Sprintf("go run ./cmd/anabranch sim --seed %d --groups %d", cfg.Seed, max(cfg.Groups, 1))
 	if things != Things {
 		command += fmt.Sprintf(" --things %d", things)
+	}
+	if len(cfg.Without) > 0 {
+		command += " --without " + strings.Join(cfg.Without, ",")
 	}
 	if cfg.Clock == core.ClockReplay {
 		command += " --clock replay"
