@@ -51,8 +51,9 @@ func (c crashClone) String() string {
 // pick chooses. It returns what check found wrong, at most a few.
 func crashes(t testing.TB, durability raftlog.Durability, pick func() bool, check func(s *script, c crashClone) error) (clones int64, faults []error) {
 	s := newScript(t, durability)
+	s.lives = part(3, 5)
 	var made, number atomic.Int64
-	var mu sync.Mutex // guards faults
+	var mu sync.Mutex                                               // guards faults
 	queue, work := make(chan crashClone, 100_000), sync.WaitGroup{} // the run must not wait for the checks
 	for range 8 {
 		work.Go(func() {
@@ -119,7 +120,7 @@ func (s *script) survives(c crashClone, later func(check func() error)) error {
 	if err != nil {
 		return errors.Join(err, disk.Detach())
 	}
-	err = s.lives(c, l)
+	err = s.checked(c, l)
 	if err = errors.Join(err, l.end(), disk.Detach()); err != nil {
 		return err
 	}
@@ -136,8 +137,8 @@ func (s *script) survives(c crashClone, later func(check func() error)) error {
 	return nil
 }
 
-// lives checks a replica that was made of a clone.
-func (s *script) lives(c crashClone, l *life) error {
+// checked checks a replica that was made of a clone.
+func (s *script) checked(c crashClone, l *life) error {
 	if err := l.awaitLeader(); err != nil {
 		return err
 	}

@@ -35,6 +35,9 @@ type script struct {
 	disk       *faultdisk.Disk
 	ref        *digestLog
 
+	lives   int // how often the replica is opened
+	perLife int // how many events it is sent in each
+
 	asked, acked atomic.Int64 // events so far; they go to the names in turn
 }
 
@@ -42,7 +45,7 @@ var scriptNames = []string{"anna", "ben", "cleo"}
 
 func newScript(t testing.TB, durability raftlog.Durability) *script {
 	t.Helper()
-	s := &script{t: t, dir: filepath.Join(t.TempDir(), "run"), durability: durability, b: &broker{}, ref: &digestLog{}}
+	s := &script{t: t, dir: filepath.Join(t.TempDir(), "run"), durability: durability, b: &broker{}, ref: &digestLog{}, lives: 3, perLife: 40}
 	if err := os.Mkdir(s.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -58,16 +61,9 @@ func newScript(t testing.TB, durability raftlog.Durability) *script {
 	return s
 }
 
-// lives is how often the replica of a script is opened, and perLife how many events it
-// is sent in each.
-const (
-	lives   = 3
-	perLife = 40
-)
-
 // play runs the script to its end, or to the first error.
 func (s *script) play() error {
-	for range lives {
+	for range s.lives {
 		l, err := s.open(s.dir, s.b, s.ref, "")
 		if err == nil {
 			err = errors.Join(s.live(l), l.end())
@@ -83,7 +79,7 @@ func (s *script) live(l *life) error {
 	if err := l.awaitLeader(); err != nil {
 		return err
 	}
-	for range perLife {
+	for range s.perLife {
 		n := s.asked.Add(1) - 1
 		if _, err := l.submit(eventOf(n)); err != nil {
 			return err

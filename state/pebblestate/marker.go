@@ -141,5 +141,8 @@ func (s *Store) checkpoint(dir string) error {
 	if err := s.checkOpenManifest(); err != nil {
 		return err
 	}
-	return s.db.Checkpoint(dir)
+	if err := s.db.Checkpoint(dir); err != nil {
+		return err
+	}
+	return s.Err()
 }

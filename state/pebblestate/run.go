@@ -148,6 +148,9 @@ func (w *writer) ingest() error {
 	if err := s.db.Ingest(context.Background(), t.paths); err != nil {
 		return err
 	}
+	if err := s.Err(); err != nil {
+		return err
+	}
 	s.written.Store(w.index)
 	s.durable.Store(w.index)
 	w.stats.flushes.Add(1)
