@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
@@ -145,7 +144,7 @@ func (s *script) checked(c crashClone, l *life) error {
 	if c.acked > 0 {
 		reply, err := l.submit(eventOf(c.acked - 1))
 		if err != nil || reply.Outcome != core.OutcomeDuplicate {
-			return fmt.Errorf("the event acknowledged last, again: %+v, %w; want a duplicate", reply, err)
+			return fmt.Errorf("the event acknowledged last, again: %+v, %v; want a duplicate", reply, err)
 		}
 	}
 	if _, err := l.submit("after", "dora", 1); err != nil {
@@ -154,7 +153,7 @@ func (s *script) checked(c crashClone, l *life) error {
 	for i, name := range scriptNames {
 		got, err := l.total(name)
 		if low, high := sumOf(i, c.acked), sumOf(i, c.asked); err != nil || got < low || got > high {
-			return fmt.Errorf("%s has %d, %w; want %d to %d", name, got, err, low, high)
+			return fmt.Errorf("%s has %d, %v; want %d to %d", name, got, err, low, high)
 		}
 		if err := l.told(c.b, name, got); err != nil {
 			return err
@@ -164,7 +163,7 @@ func (s *script) checked(c crashClone, l *life) error {
 }
 
 func (l *life) total(name string) (int64, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	answer, _, err := l.Ask(ctx, tally.Stage, tally.Query, name, &tally.Question{}, connectors.Linearizable)
 	if errors.Is(err, connectors.ErrNotFound) {
@@ -185,7 +184,7 @@ func (l *life) told(b *broker, name string, sum int64) error {
 	for n := range sum {
 		want = append(want, fmt.Sprintf("%s=%d", name, n+1))
 	}
-	if !within(20*time.Second, func() bool {
+	if !within(patience, func() bool {
 		got = nil
 		for _, r := range b.all() {
 			if strings.HasPrefix(r, name+"=") {

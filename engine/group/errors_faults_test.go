@@ -50,10 +50,19 @@ func (f diskFault) meets(t *testing.T) (what string, err error) {
 	var mu sync.Mutex // guards op and path
 	var op faultdisk.Op
 	var path string
+	var soon []crashClone // what is left a little later, if the replica goes on
 	s.disk.Before = func(at faultdisk.Op, name string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if k := n.Add(1); k == f.n {
+		k := n.Add(1)
+		if k == f.n+accessesLater {
+			c, err := s.left(t, faultdisk.All)
+			if err != nil {
+				return err
+			}
+			soon = append(soon, c)
+		}
+		if k == f.n {
 			op, path = at, name
 		} else if k < f.n || !f.stay || at != op || name != path {
 			return nil
@@ -69,15 +78,30 @@ func (f diskFault) meets(t *testing.T) (what string, err error) {
 	}
 	s.disk.Before = nil
 	for _, loss := range []faultdisk.Loss{faultdisk.All, faultdisk.Nothing} {
-		c := crashClone{dir: filepath.Join(t.TempDir(), "left"), loss: loss, asked: s.asked.Load(), acked: s.acked.Load(), b: s.b.copied()}
-		if err := s.disk.Image(c.dir, loss, 1); err != nil {
+		c, err := s.left(t, loss)
+		if err != nil {
 			return what, err
 		}
+		soon = append(soon, c)
+	}
+	for _, c := range soon {
 		if err := s.sound(c); err != nil {
-			return what, fmt.Errorf("%s; %s: %w", what, loss, err)
+			return what, fmt.Errorf("%s: %w", c.loss, err)
 		}
 	}
 	return what, nil
+}
+
+// accessesLater is how many accesses after a failed one it is looked what a loss
+// of power would leave: as many as an acknowledgement takes, and some.
+const accessesLater = 9
+
+// left is what a loss of power would leave now.
+func (s *script) left(t testing.TB, loss faultdisk.Loss) (crashClone, error) {
+	c := crashClone{dir: filepath.Join(t.TempDir(), "left"), loss: loss, acked: s.acked.Load(), b: s.b.copied()}
+	err := s.disk.Image(c.dir, loss, 1)
+	c.asked = s.asked.Load()
+	return c, err
 }
 
 // sound opens what a failed disk left. A replica that has noted its damage stays

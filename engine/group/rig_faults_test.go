@@ -142,10 +142,13 @@ func (s *script) open(dir string, b *broker, digests *digestLog, boot string) (*
 
 func (l *life) end() error { return errors.Join(l.running.end(), l.port.Close()) }
 
+// patience is how long a replica may take for anything.
+var patience = 20 * time.Second
+
 // awaitLeader waits until the replica leads, or has stopped.
 func (l *life) awaitLeader() error {
-	if !within(20*time.Second, func() bool { return l.Leading() || l.stopped() }) {
-		return errors.New("no leader within 20 s")
+	if !within(patience, func() bool { return l.Leading() || l.stopped() }) {
+		return fmt.Errorf("no leader within %v", patience)
 	}
 	return l.Err()
 }

@@ -167,6 +167,9 @@ func (d *directory) identify(want identity) error {
 	if err := json.Unmarshal(b, &d.id); err != nil {
 		return fmt.Errorf("%w: %s is not readable: %w", ErrForeign, path, err)
 	}
+	if sum, err := d.id.sum(); err != nil || d.id.Sum != "" && d.id.Sum != sum {
+		return errors.Join(fmt.Errorf("%w: %s: its checksum does not match", raftlog.ErrCorrupt, path), err)
+	}
 	return d.compare(want)
 }
 
