@@ -51,7 +51,9 @@ func flipped(dir, pattern string, rng *rand.Rand) (string, error) {
 }
 
 // killed plays a script, and returns what a kill shortly before its end would have
-// left: a log that is ahead of the state.
+// left: a log that is ahead of the state. Only what is below the mark counts as
+// acknowledged: a bit in the log's last batch that was turned over can't be told
+// from a write that a loss of power has torn.
 func killed(t testing.TB) (*script, crashClone) {
 	t.Helper()
 	s := newScript(t, raftlog.Disk)
@@ -61,7 +63,9 @@ func killed(t testing.TB) (*script, crashClone) {
 		mu.Lock()
 		defer mu.Unlock()
 		if left.dir == "" && s.acked.Load() >= int64(s.lives*s.perLife-3) {
+			marked := s.marked.Load()
 			left, err = s.left(t, faultdisk.Nothing)
+			left.acked = marked
 		}
 		return err
 	}
@@ -76,7 +80,7 @@ func killed(t testing.TB) (*script, crashClone) {
 func (s *script) flips(t testing.TB, left crashClone, pattern string, count int) (found int, faults []error) {
 	rng := rand.New(rand.NewPCG(7, uint64(len(pattern))))
 	for n := range count {
-		if len(faults) > 8 {
+		if len(faults) > 0 {
 			break
 		}
 		c := left

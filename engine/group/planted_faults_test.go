@@ -61,7 +61,7 @@ func first(faults []error) error {
 
 func afterFlips(t *testing.T) error {
 	s, left := killed(t)
-	_, faults := s.flips(t, left, fileKinds["log segment"], 60)
+	_, faults := s.flips(t, left, fileKinds["log segment"], 150)
 	return first(faults)
 }
 

@@ -39,6 +39,7 @@ type script struct {
 	perLife int // how many events it is sent in each
 
 	asked, acked atomic.Int64 // events so far; they go to the names in turn
+	marked       atomic.Int64 // of those acknowledged, how many are below the log's mark
 }
 
 var scriptNames = []string{"anna", "ben", "cleo"}
@@ -89,6 +90,7 @@ func (s *script) live(l *life) error {
 			if err := l.log.Mark(l.raft.CommitIndex()); err != nil {
 				return err
 			}
+			s.marked.Store(n + 1)
 		}
 		if n%25 == 24 {
 			if err := l.Snapshot(); err != nil {
