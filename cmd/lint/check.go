@@ -69,7 +69,7 @@ func (c *checker) imports(p *packages.Package) {
 			}
 		}
 		own, ok := strings.CutPrefix(path, module)
-		if !ok || own == "internal/planted" || strings.HasPrefix(own, pkg+"/") {
+		if !ok || own == "internal/planted" || own == "internal/faultdisk" || strings.HasPrefix(own, pkg+"/") {
 			continue
 		}
 		for _, l := range layers {

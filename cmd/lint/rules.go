@@ -27,7 +27,7 @@ var homes = map[string][]string{
 }
 
 // layers says what the packages of a folder may import of this module, besides
-// their own children and internal/planted. The first match counts.
+// their own children, internal/planted and internal/faultdisk. The first match counts.
 var layers = []struct {
 	pkg  string
 	from []string

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"anabranch.dev/connectors"
+	"anabranch.dev/internal/faultdisk"
 	"anabranch.dev/state"
 )
 
@@ -124,7 +125,7 @@ func (g *Group) BeginCopy(id string) (Copy, error) {
 		return Copy{}, fmt.Errorf("%w: group %d keeps %d snapshots that are being fetched", connectors.ErrOverloaded, g.cfg.Core.Group, maxBackups)
 	}
 	b := &backup{dir: filepath.Join(g.cfg.Dir, backupDir, id), done: make(chan struct{}), used: time.Now()}
-	if err := os.MkdirAll(filepath.Dir(b.dir), 0o755); err != nil {
+	if err := faultdisk.MkdirAll(filepath.Dir(b.dir), 0o755); err != nil {
 		return Copy{}, err
 	}
 	wait, err := g.beginCopy(b)
@@ -219,7 +220,7 @@ func (g *Group) ReadCopy(ctx context.Context, id, name string, offset int64) ([]
 	if i < 0 || offset < 0 || offset > c.Files[i].Size {
 		return nil, fmt.Errorf("%w: snapshot %s of group %d has no file %s with a byte %d", connectors.ErrNotFound, id, g.cfg.Core.Group, name, offset)
 	}
-	f, err := os.Open(filepath.Join(g.cfg.Dir, backupDir, id, name))
+	f, err := faultdisk.Open(filepath.Join(g.cfg.Dir, backupDir, id, name))
 	if err != nil {
 		return nil, err
 	}
@@ -243,7 +244,7 @@ func (g *Group) DropCopy(id string) error {
 		return nil
 	}
 	delete(g.backups.byID, id)
-	return os.RemoveAll(b.dir)
+	return faultdisk.RemoveAll(b.dir)
 }
 
 // dropUnused deletes the copies that nobody has read for long.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/faultdisk"
 	"anabranch.dev/state"
 )
 
@@ -53,7 +54,7 @@ func Noted(dir string) error { return readDamage(dir) }
 
 // readDamage returns what an earlier run noted about this replica.
 func readDamage(dir string) error {
-	reason, err := os.ReadFile(filepath.Join(dir, damageName))
+	reason, err := faultdisk.ReadFile(filepath.Join(dir, damageName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -69,7 +70,7 @@ func (g *Group) noteDamage(fault error) {
 		return
 	}
 	path := filepath.Join(g.cfg.Dir, damageName)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := faultdisk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return // the first reason is the one to know
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/leader"
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/faultdisk"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
 )
@@ -161,7 +161,7 @@ func (f fsm) Snapshot() (raft.FSMSnapshot, error) {
 		return nil, errReplaying // the label would be behind its content
 	}
 	dir := filepath.Join(f.cfg.Dir, "checkpoint")
-	if err := os.RemoveAll(dir); err != nil {
+	if err := faultdisk.RemoveAll(dir); err != nil {
 		return nil, err
 	}
 	wait, err := f.store.BeginCheckpoint(dir)
@@ -194,7 +194,7 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 	if !ok {
 		return fmt.Errorf("snapshot sink is a %T", sink)
 	}
-	if err := os.Rename(s.dir, k.Dir()); err != nil {
+	if err := faultdisk.Rename(s.dir, k.Dir()); err != nil {
 		return err
 	}
 	s.g.logBytes.Add(-s.bytes)
@@ -204,7 +204,7 @@ func (s *snapshot) Persist(sink raft.SnapshotSink) error {
 // Release implements raft.FSMSnapshot.
 func (s *snapshot) Release() {
 	// What is left after an error is deleted before the next checkpoint.
-	os.RemoveAll(s.dir)
+	faultdisk.RemoveAll(s.dir)
 }
 
 // Restore implements raft.FSM: it replaces the state by another replica's, which
@@ -263,14 +263,18 @@ func (f fsm) install() error {
 // there is moved away whole, since removing takes a while.
 func replaceDir(from, to string) error {
 	old := to + ".old"
-	if err := os.RemoveAll(old); err != nil {
+	if err := faultdisk.RemoveAll(old); err != nil {
 		return err
 	}
-	if err := os.Rename(to, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := faultdisk.Rename(to, old); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := os.Rename(from, to); err != nil {
+	if err := faultdisk.Rename(from, to); err != nil {
 		return err
 	}
-	return os.RemoveAll(old)
+	// Else the old name may come back, without some of the files.
+	if err := faultdisk.SyncDir(filepath.Dir(to)); err != nil {
+		return err
+	}
+	return faultdisk.RemoveAll(old)
 }

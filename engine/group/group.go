@@ -12,6 +12,7 @@ import (
 
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/faultdisk"
 	"anabranch.dev/state"
 )
 
@@ -67,7 +68,7 @@ type Group struct {
 // now is the group's clock: wall time at the start plus what has passed since,
 // so that it never goes back.
 func (g *Group) now() state.Time {
-	return state.TimeOf(g.started.Add(time.Since(g.started) + g.cfg.ahead))
+	return state.TimeOf(g.started.Add(time.Since(g.started) + g.cfg.ahead + faultdisk.ClockStep()))
 }
 
 // Run serves until ctx ends, then stops in order. It returns nil after an

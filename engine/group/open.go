@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/faultdisk"
 )
 
 // Open opens a group's log, snapshots and state. Nothing runs before
@@ -33,7 +33,7 @@ func Open(cfg Config) (g *Group, err error) {
 }
 
 func (g *Group) open() (err error) {
-	if err := os.MkdirAll(g.cfg.Dir, 0o755); err != nil {
+	if err := faultdisk.MkdirAll(g.cfg.Dir, 0o755); err != nil {
 		return err
 	}
 	if err := readDamage(g.cfg.Dir); err != nil {
@@ -42,7 +42,7 @@ func (g *Group) open() (err error) {
 	if g.snaps, err = raftlog.OpenSnapshots(filepath.Join(g.cfg.Dir, "snapshots")); err != nil {
 		return err
 	}
-	if err := errors.Join(os.RemoveAll(filepath.Join(g.cfg.Dir, backupDir)), g.plantSeed()); err != nil {
+	if err := errors.Join(faultdisk.RemoveAll(filepath.Join(g.cfg.Dir, backupDir)), g.plantSeed()); err != nil {
 		return err
 	}
 	g.snaps.Verify(func(dir string) error { return g.scrubCopy(context.Background(), dir, 0) })
@@ -100,7 +100,7 @@ func (g *Group) openState(snapshot uint64) error {
 // extract puts the newest snapshot in the state's place.
 func (g *Group) extract() error {
 	incoming := filepath.Join(g.cfg.Dir, "incoming")
-	if err := os.RemoveAll(incoming); err != nil {
+	if err := faultdisk.RemoveAll(incoming); err != nil {
 		return err
 	}
 	if err := g.snaps.Extract(incoming); err != nil {

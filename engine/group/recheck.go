@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
 
+	"anabranch.dev/internal/faultdisk"
 	"anabranch.dev/state"
 )
 
@@ -88,10 +88,10 @@ func (g *Group) scrubSnapshot(ctx context.Context, bytesPerSecond int64) (err er
 		return nil
 	}
 	dir := filepath.Join(g.cfg.Dir, "recheck")
-	if err := os.RemoveAll(dir); err != nil {
+	if err := faultdisk.RemoveAll(dir); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, faultdisk.RemoveAll(dir)) }()
 	if err := g.snaps.Extract(dir); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"anabranch.dev/engine/core"
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/faultdisk"
 	"anabranch.dev/state"
 )
 
@@ -82,7 +83,7 @@ func MakeSeed(ctx context.Context, s Seeding) (out Seeded, err error) {
 		return out, err
 	}
 	dir := filepath.Join(s.Dir, seedDir)
-	return out, errors.Join(writeSynced(filepath.Join(dir, seedFile), b), raftlog.SyncDir(dir), raftlog.SyncDir(s.Dir), os.RemoveAll(s.From))
+	return out, errors.Join(writeSynced(filepath.Join(dir, seedFile), b), raftlog.SyncDir(dir), raftlog.SyncDir(s.Dir), faultdisk.RemoveAll(s.From))
 }
 
 // begin brings the state to where the new life begins, and copies it out.
@@ -117,7 +118,7 @@ func (s *Seeding) begin(ctx context.Context, store Store, out *Seeded) (err erro
 	out.Placements = c.Placements()
 	c.BeginIncarnation(out.Index, s.Lanes)
 	dir := filepath.Join(s.Dir, seedDir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := faultdisk.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	wait, err := store.BeginCheckpoint(filepath.Join(dir, seedState))
@@ -131,7 +132,7 @@ func (s *Seeding) begin(ctx context.Context, store Store, out *Seeded) (err erro
 }
 
 func writeSynced(path string, b []byte) error {
-	f, err := os.Create(path)
+	f, err := faultdisk.Create(path)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func writeSynced(path string, b []byte) error {
 // snapshot yet. A crash in between leaves the seed, or both: its files are linked.
 func (g *Group) plantSeed() error {
 	dir := filepath.Join(g.cfg.Dir, seedDir)
-	b, err := os.ReadFile(filepath.Join(dir, seedFile))
+	b, err := faultdisk.ReadFile(filepath.Join(dir, seedFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -151,7 +152,7 @@ func (g *Group) plantSeed() error {
 		return err
 	}
 	if index, _ := g.snaps.Newest(); index > 0 {
-		return os.RemoveAll(dir)
+		return faultdisk.RemoveAll(dir)
 	}
 	var s seed
 	if err := json.Unmarshal(b, &s); err != nil {
@@ -171,7 +172,7 @@ func (g *Group) plantSeed() error {
 	if err := sink.Close(); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return faultdisk.RemoveAll(dir)
 }
 
 // SeedState is where a group's directory keeps the state of its seed, if it has

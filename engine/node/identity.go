@@ -15,6 +15,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"anabranch.dev/engine/raftlog"
+	"anabranch.dev/internal/faultdisk"
 )
 
 // Errors of opening a data directory.
@@ -127,7 +128,7 @@ type directory struct {
 
 // openDirectory takes a data directory for this process, or makes it.
 func openDirectory(cfg *Config) (*directory, error) {
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+	if err := faultdisk.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("data directory %w", err)
 	}
 	lock, err := os.OpenFile(filepath.Join(cfg.Dir, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
@@ -155,7 +156,7 @@ func (d *directory) open(cfg *Config) error {
 // directory.
 func (d *directory) identify(want identity) error {
 	path := filepath.Join(d.path, identityFile)
-	b, err := os.ReadFile(path)
+	b, err := faultdisk.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := d.mustBeEmpty(); err != nil {
 			return err
@@ -168,6 +169,9 @@ func (d *directory) identify(want identity) error {
 	}
 	if err := json.Unmarshal(b, &d.id); err != nil {
 		return fmt.Errorf("%w: %s is not readable: %w", ErrForeign, path, err)
+	}
+	if sum, err := d.id.sum(); err != nil || d.id.Sum != "" && d.id.Sum != sum {
+		return errors.Join(fmt.Errorf("%w: %s: its checksum does not match", raftlog.ErrCorrupt, path), err)
 	}
 	return d.compare(want)
 }
@@ -248,7 +252,7 @@ func writeIdentity(path string, id identity) (err error) {
 		return err
 	}
 	partial := path + ".partial"
-	f, err := os.Create(partial)
+	f, err := faultdisk.Create(partial)
 	if err != nil {
 		return fmt.Errorf("data directory %w", err)
 	}
@@ -256,7 +260,7 @@ func writeIdentity(path string, id identity) (err error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("data directory %s: %w", partial, err)
 	}
-	if err := errors.Join(os.Rename(partial, path), raftlog.SyncDir(filepath.Dir(path))); err != nil {
+	if err := errors.Join(faultdisk.Rename(partial, path), raftlog.SyncDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("data directory %w", err)
 	}
 	return nil

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/zeebo/xxh3"
+
+	"anabranch.dev/internal/planted"
 )
 
 var (
@@ -56,7 +58,8 @@ func (c codec) Decode(b []byte, l *raft.Log) error {
 	if len(b) < recordHeader {
 		return fmt.Errorf("%w: record of %d bytes", ErrCorrupt, len(b))
 	}
-	if binary.LittleEndian.Uint64(b) != xxh3.HashSeed(b[8:], c.group) {
+	if binary.LittleEndian.Uint64(b) != xxh3.HashSeed(b[8:], c.group) &&
+		!(planted.Is("disk: a checksum is not compared") && b[24] <= byte(raft.LogConfiguration)) {
 		return fmt.Errorf("%w: record checksum does not match", ErrCorrupt)
 	}
 	extensions := uint64(binary.LittleEndian.Uint32(b[25:]))

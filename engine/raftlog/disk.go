@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft-wal/types"
+
+	"anabranch.dev/internal/planted"
 )
 
 // Durability says when an appended entry counts.
@@ -305,8 +307,15 @@ func (f *diskFile) syncNow() error {
 	if err := f.d.before(OpSync, f.name); err != nil {
 		return err
 	}
+	if planted.Is("disk: a sync is dropped") {
+		return nil
+	}
 	start := time.Now()
-	if err := f.WritableFile.Sync(); err != nil {
+	err := f.WritableFile.Sync()
+	if err != nil && planted.Is("disk: a failed sync is tried again") {
+		err = f.WritableFile.Sync()
+	}
+	if err != nil {
 		return f.d.fail(OpSync, f.name, err)
 	}
 	f.d.onSync(time.Since(start))

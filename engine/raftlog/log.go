@@ -3,7 +3,6 @@ package raftlog
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -13,10 +12,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
-	"github.com/hashicorp/raft-wal/fs"
-	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
+
+	"anabranch.dev/internal/faultdisk"
 )
 
 // Options of a log.
@@ -61,7 +60,7 @@ func (o Options) withDefaults() (Options, error) {
 		if err != nil {
 			return o, err
 		}
-		o.Boot = boot
+		o.Boot = faultdisk.BootID(boot)
 	}
 	if o.OnSync == nil {
 		o.OnSync = func(time.Duration) {}
@@ -70,13 +69,13 @@ func (o Options) withDefaults() (Options, error) {
 		o.OnFault = func(error) {}
 	}
 	if o.FS == nil {
-		o.FS = fs.New()
-		if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		o.FS = newFS()
+		if err := faultdisk.MkdirAll(o.Dir, 0o755); err != nil {
 			return o, err
 		}
 	}
 	if o.Meta == nil {
-		o.Meta = &metadb.BoltMetaDB{}
+		o.Meta = newMeta()
 	}
 	return o, nil
 }

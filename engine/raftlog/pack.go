@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/zeebo/xxh3"
+
+	"anabranch.dev/internal/faultdisk"
 )
 
 // A packed snapshot is the length of a JSON list of files (8 bytes, little
@@ -44,7 +46,7 @@ type packer struct {
 	release func() error
 
 	at     io.Reader // what is being read
-	file   *os.File
+	file   *faultdisk.File
 	header bool // the list has been handed out
 	closed bool
 }
@@ -84,7 +86,7 @@ func (p *packer) next() error {
 	if len(p.files) == 0 {
 		return io.EOF
 	}
-	f, err := os.Open(filepath.Join(p.dir, p.files[0].Name))
+	f, err := faultdisk.Open(filepath.Join(p.dir, p.files[0].Name))
 	if err != nil {
 		return err
 	}
@@ -114,7 +116,7 @@ func (p *packer) Close() error {
 // Unpack writes a packed snapshot's files, synced, into dir, which must not
 // exist.
 func Unpack(r io.Reader, dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := faultdisk.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("unpack snapshot: %w", err)
 	}
 	var size [8]byte
@@ -145,7 +147,7 @@ func unpackFile(r io.Reader, dir string, f snapshotFile) error {
 	if f.Name == "" || f.Name != filepath.Base(f.Name) || !filepath.IsLocal(f.Name) || f.Size < 0 {
 		return fmt.Errorf("%w: not a file name", ErrCorrupt)
 	}
-	w, err := os.OpenFile(filepath.Join(dir, f.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	w, err := faultdisk.OpenFile(filepath.Join(dir, f.Name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/hashicorp/raft"
+
+	"anabranch.dev/internal/faultdisk"
 )
 
 // Sink is a snapshot that is being made: either its maker puts a checkpoint at
@@ -34,10 +35,10 @@ func (s *Snapshots) Create(version raft.SnapshotVersion, index, term uint64, con
 	}
 	id := fmt.Sprintf("%d-%d", term, index)
 	path := filepath.Join(s.dir, id+unfinished)
-	if err := os.RemoveAll(path); err != nil {
+	if err := faultdisk.RemoveAll(path); err != nil {
 		return nil, fmt.Errorf("create snapshot %s: %w", id, err)
 	}
-	if err := os.Mkdir(path, 0o755); err != nil {
+	if err := faultdisk.Mkdir(path, 0o755); err != nil {
 		return nil, fmt.Errorf("create snapshot %s: %w", id, err)
 	}
 	return &Sink{store: s, path: path, meta: raft.SnapshotMeta{
@@ -120,7 +121,7 @@ func (k *Sink) check(files []snapshotFile) error {
 	if err := copyState(k.Dir(), dir, files); err != nil {
 		return err
 	}
-	return errors.Join(k.store.verify(dir), os.RemoveAll(dir))
+	return errors.Join(k.store.verify(dir), faultdisk.RemoveAll(dir))
 }
 
 // publish renames the snapshot into its place.
@@ -131,10 +132,10 @@ func (k *Sink) publish(m *storedMeta) error {
 	for _, other := range s.metas {
 		if other.Meta.ID == k.meta.ID { // the same index of the same log: the same state
 			k.done = true
-			return os.RemoveAll(k.path)
+			return faultdisk.RemoveAll(k.path)
 		}
 	}
-	if err := os.Rename(k.path, filepath.Join(s.dir, k.meta.ID)); err != nil {
+	if err := faultdisk.Rename(k.path, filepath.Join(s.dir, k.meta.ID)); err != nil {
 		return err
 	}
 	k.done = true
@@ -155,5 +156,5 @@ func (k *Sink) Cancel() error {
 		k.pipe.CloseWithError(errors.New("snapshot was cancelled"))
 		<-k.unpacked // its error is the cancellation
 	}
-	return os.RemoveAll(k.path)
+	return faultdisk.RemoveAll(k.path)
 }

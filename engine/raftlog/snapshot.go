@@ -14,6 +14,9 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/zeebo/xxh3"
+
+	"anabranch.dev/internal/faultdisk"
+	"anabranch.dev/internal/planted"
 )
 
 const (
@@ -60,7 +63,7 @@ type snapshotFile struct {
 // made, and checks that every snapshot has its files.
 func OpenSnapshots(dir string) (*Snapshots, error) {
 	s := &Snapshots{dir: dir, inUse: map[string]int{}, doomed: map[string]bool{}}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := faultdisk.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open snapshots %s: %w", dir, err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -70,7 +73,7 @@ func OpenSnapshots(dir string) (*Snapshots, error) {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if strings.HasSuffix(e.Name(), unfinished) {
-			if err := os.RemoveAll(path); err != nil {
+			if err := faultdisk.RemoveAll(path); err != nil {
 				return nil, fmt.Errorf("open snapshots: %w", err)
 			}
 			continue
@@ -109,7 +112,7 @@ func readSnapshot(path string) (*storedMeta, error) {
 
 // readDescription reads a snapshot's metadata.
 func readDescription(path string) (*storedMeta, error) {
-	b, err := os.ReadFile(filepath.Join(path, snapshotMeta))
+	b, err := faultdisk.ReadFile(filepath.Join(path, snapshotMeta))
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +153,7 @@ func listFiles(dir string) ([]snapshotFile, error) {
 		}
 		f := snapshotFile{Name: e.Name(), Size: info.Size()}
 		if !strings.HasSuffix(e.Name(), ".sst") && !strings.HasSuffix(e.Name(), ".blob") {
-			b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+			b, err := faultdisk.ReadFile(filepath.Join(dir, e.Name()))
 			if err != nil {
 				return nil, err
 			}
@@ -242,13 +245,19 @@ func (s *Snapshots) pruneLocked() error {
 	return errors.Join(errs...)
 }
 
-// remove deletes a snapshot so that a crash leaves all of it or a half-made one.
+// remove deletes a snapshot so that a crash leaves all of it or a half-made one:
+// its new name is on the disk before the first file goes.
 func (s *Snapshots) remove(id string) error {
 	path := filepath.Join(s.dir, id)
-	if err := os.Rename(path, path+unfinished); err != nil {
+	if err := faultdisk.Rename(path, path+unfinished); err != nil {
 		return err
 	}
-	return os.RemoveAll(path + unfinished)
+	if !planted.Is("disk: a removed snapshot may come back in part") {
+		if err := SyncDir(s.dir); err != nil {
+			return err
+		}
+	}
+	return faultdisk.RemoveAll(path + unfinished)
 }
 
 // Extract makes dir, which must not exist, a working copy of the newest
@@ -278,13 +287,13 @@ func CopyState(from, to string) error {
 
 // copyState makes a working copy of a checkpoint's files.
 func copyState(from, to string, files []snapshotFile) error {
-	if err := os.MkdirAll(to, 0o755); err != nil {
+	if err := faultdisk.MkdirAll(to, 0o755); err != nil {
 		return err
 	}
 	for _, f := range files {
 		take := copyFile
 		if f.Sum == 0 {
-			take = os.Link
+			take = faultdisk.Link
 		}
 		if err := take(filepath.Join(from, f.Name), filepath.Join(to, f.Name)); err != nil {
 			return err
@@ -294,7 +303,7 @@ func copyState(from, to string, files []snapshotFile) error {
 }
 
 func copyFile(from, to string) error {
-	b, err := os.ReadFile(from)
+	b, err := faultdisk.ReadFile(from)
 	if err != nil {
 		return err
 	}
@@ -303,7 +312,7 @@ func copyFile(from, to string) error {
 
 // writeFile writes and syncs a small file.
 func writeFile(path string, b []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := faultdisk.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
@@ -315,10 +324,4 @@ func writeFile(path string, b []byte) error {
 }
 
 // SyncDir makes a directory's entries durable.
-func SyncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func SyncDir(dir string) error { return faultdisk.SyncDir(dir) }

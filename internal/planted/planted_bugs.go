@@ -58,6 +58,16 @@ var ClusterBugs = []string{
 	"node: lost answer taken for nothing done",
 }
 
+// DiskBugs are the names of those in what lies on the disk.
+var DiskBugs = []string{
+	"disk: a sync is dropped",
+	"disk: a failed sync is tried again",
+	"disk: snapshot labelled ahead of its content",
+	"disk: progress written before the rows",
+	"disk: a checksum is not compared",
+	"disk: a removed snapshot may come back in part",
+}
+
 var name = os.Getenv("ANABRANCH_PLANTED_BUG")
 
 // Plant chooses the bug to have from now on, "" for none.

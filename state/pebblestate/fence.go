@@ -20,6 +20,9 @@ type fence struct {
 }
 
 func (f fence) err() error {
+	if f.s.abandoned.Load() {
+		select {} // nobody waits for Pebble any more
+	}
 	if f.s.shut.Load() {
 		return errFenced
 	}
@@ -72,6 +75,32 @@ func (f fence) Rename(oldname, newname string) error {
 		return err
 	}
 	return f.FS.Rename(oldname, newname)
+}
+
+// OpenDir opens a directory to be synced.
+func (f fence) OpenDir(name string) (vfs.File, error) {
+	dir, err := f.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return fencedDir{dir, f.s}, nil
+}
+
+// fencedDir is a directory. Pebble panics when it can't sync one, on goroutines
+// of its own too, which would end the process with all its groups. It is told
+// nothing: the store has failed, and whoever is told of something durable asks
+// for that first.
+type fencedDir struct {
+	vfs.File
+	s *Store
+}
+
+// Sync implements [vfs.File].
+func (d fencedDir) Sync() error {
+	if err := d.File.Sync(); err != nil {
+		d.s.fail(fmt.Errorf("sync directory: %w", err))
+	}
+	return nil
 }
 
 // fencedFile is a MANIFEST, which stays open for long.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -67,10 +68,48 @@ func (s *Store) open() (err error) {
 	}()
 	defer catch(&err)
 	s.pebble = s.pebbleOptions()
-	if s.db, err = pebble.Open(dir, s.pebble); err != nil {
+	s.db, err = s.openPebble()
+	if failure := s.Err(); failure != nil {
+		return failure // what Pebble says follows from it
+	}
+	if err != nil {
 		return err
 	}
 	return s.readMeta()
+}
+
+// patience is how long Pebble may take to give up after the disk has failed.
+const patience = time.Second
+
+// openPebble opens Pebble, which waits for its first flush, and tries that again
+// and again on a disk that has failed. It is left to itself then: the fence holds
+// it for good at its next access.
+func (s *Store) openPebble() (*pebble.DB, error) {
+	type result struct {
+		db  *pebble.DB
+		err error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		var r result
+		defer func() { opened <- r }()
+		defer catch(&r.err)
+		r.db, r.err = pebble.Open(s.o.Dir, s.pebble)
+	}()
+	select {
+	case r := <-opened:
+		return r.db, r.err
+	case <-s.failed:
+	}
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	select {
+	case r := <-opened:
+		return r.db, r.err
+	case <-limit.C:
+		s.abandoned.Store(true)
+		return nil, s.failure
+	}
 }
 
 // flatError is an error of Pebble's without the lines of detail below its first.

@@ -70,7 +70,7 @@ func (o Options) withDefaults() Options {
 	o.Gather = cmp.Or(o.Gather, 100*time.Millisecond)
 	o.limits = cmp.Or(o.limits, defaultLimits)
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = defaultFS()
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(io.Discard, nil))

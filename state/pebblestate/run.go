@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"anabranch.dev/internal/planted"
 	"anabranch.dev/state"
 )
 
@@ -109,6 +110,14 @@ func makeWay(row int) {
 
 // insert writes a small run into Pebble's memory, to be flushed later.
 func (w *writer) insert() error {
+	if planted.Is("disk: progress written before the rows") {
+		if err := w.s.db.Set(appliedKey, binary.AppendUvarint(nil, w.index), pebble.NoSync); err != nil {
+			return err
+		}
+		if err := w.s.db.Flush(); err != nil {
+			return err
+		}
+	}
 	b := w.s.db.NewBatch()
 	err := w.put(batchSink{b})
 	if err == nil {
@@ -146,6 +155,9 @@ func (w *writer) ingest() error {
 		return err
 	}
 	if err := s.db.Ingest(context.Background(), t.paths); err != nil {
+		return err
+	}
+	if err := s.Err(); err != nil {
 		return err
 	}
 	s.written.Store(w.index)

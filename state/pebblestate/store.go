@@ -81,9 +81,11 @@ type Store struct {
 	running  atomic.Bool
 	stopped  chan struct{} // closed when Run has returned
 	shut     atomic.Bool   // closes the fence
-	failOnce sync.Once
-	failed   chan struct{}
-	failure  error // set before failed is closed
+	// abandoned: Pebble could not be opened, and goes on trying.
+	abandoned atomic.Bool
+	failOnce  sync.Once
+	failed    chan struct{}
+	failure   error // set before failed is closed
 
 	scrubbing sync.Mutex // held while the disk is looked through
 

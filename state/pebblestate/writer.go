@@ -58,7 +58,7 @@ func (w *writer) run(ctx context.Context) (err error) {
 		case <-w.s.failed:
 			return w.s.failure
 		case <-oldest:
-			w.reap()
+			err = w.reap()
 		case <-ticker.C:
 			if err = w.write(false); err == nil && w.inserted > 0 {
 				err = w.flush()
@@ -195,17 +195,20 @@ func (w *writer) flushAndWait() error {
 func (w *writer) await() error {
 	select {
 	case <-w.flushes[0].done:
-		w.reap()
-		return nil
+		return w.reap()
 	case <-w.s.failed:
 		return w.s.failure
 	}
 }
 
 // reap takes note of the oldest flush, which is done.
-func (w *writer) reap() {
+func (w *writer) reap() error {
+	if err := w.s.Err(); err != nil {
+		return err
+	}
 	w.s.durable.Store(w.flushes[0].index)
 	w.flushes = w.flushes[1:]
+	return nil
 }
 
 // awaitCompactions waits while compactions are far behind.
