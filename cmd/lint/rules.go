@@ -39,6 +39,7 @@ var layers = []struct {
 	{"operators", []string{"state"}},
 	{"operators/...", []string{"state", "operators/..."}},
 	{"topology", []string{"state", "operators"}},
+	{"topology/retail/simload", []string{"state", "operators/...", "topology/...", "engine/core", "engine/sim", "connectors", "connectors/wire"}},
 	{"topology/retail/...", []string{"state", "operators/...", "topology/...", "engine/core", "engine/sim"}},
 	{"engine/core", []string{"state", "operators", "topology"}},
 	{"engine/leader", []string{"state", "operators", "topology", "engine/core", "connectors"}},

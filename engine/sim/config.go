@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 
+	"anabranch.dev/connectors"
 	"anabranch.dev/engine/core"
 	"anabranch.dev/operators"
 	"anabranch.dev/state"
@@ -89,6 +90,7 @@ type Input struct {
 	Topic     string     // alias
 	Partition int
 	Events    []operators.Event // of one record; an event with a Reject is what bad bytes decode to
+	Value     []byte            // instead of events: bytes for the workload's [Decoder]
 	Mark      state.Time        // instead of events: nothing before it follows in the partition
 	Command   *operators.Event
 	Answer    bool   // the client waits for a decision
@@ -104,6 +106,12 @@ type Workload interface {
 	// Delivered shows a record that a consumer has read, so that the world
 	// may react to a decision.
 	Delivered(rec *operators.Record, r *rand.Rand, now state.Time, emit func(Input))
+}
+
+// Decoder is what a workload implements too if it brings in bytes.
+type Decoder interface {
+	// Decode is a pure function of a record, as that of a node is.
+	Decode(alias string, r *connectors.RawRecord, emit func(operators.Event)) operators.Mark
 }
 
 // Checker judges the end of a run.

@@ -85,11 +85,15 @@ func (k *kafka) produce(in Input) {
 		p.end += 1 + k.w.content.Int64N(3)
 		k.w.count("hole in an input")
 	}
-	value, err := k.w.codec.Append(nil, core.Level, &core.Range{Time: in.Mark, Events: in.Events})
-	if err != nil {
-		k.w.failf("encode input: %w", err)
+	r := connectors.RawRecord{Offset: p.end, Value: in.Value}
+	if in.Value == nil {
+		value, err := k.w.codec.Append(nil, core.Level, &core.Range{Time: in.Mark, Events: in.Events})
+		if err != nil {
+			k.w.failf("encode input: %w", err)
+		}
+		r.Value, r.Key = value, encoded
 	}
-	p.records = append(p.records, connectors.RawRecord{Offset: p.end, Value: value})
+	p.records = append(p.records, r)
 	p.end++
 	if k.w.content.IntN(6) == 0 {
 		p.records = append(p.records, connectors.RawRecord{Offset: p.end, Control: true})
@@ -100,11 +104,25 @@ func (k *kafka) produce(in Input) {
 	k.w.after(k.w.between(10, 5*state.Millisecond), func() { k.commit(p, end) })
 }
 
-// decoder reads records as produce writes them: an input is in the log's own
-// encoding. What real bytes can do to a decoder is tested in connectors/wire.
-type decoder struct{ codec *codec.Codec }
+// encoded is the key of records in the log's own encoding.
+var encoded = []byte("encoded")
 
-func (d decoder) Decode(_ string, r *connectors.RawRecord, emit func(operators.Event)) operators.Mark {
+// decoder reads records as produce writes them: an input is in the log's own
+// encoding, or bytes that the workload reads.
+type decoder struct {
+	codec *codec.Codec
+	bytes Decoder
+}
+
+func (w *world) decoder() decoder {
+	d, _ := w.workload.(Decoder)
+	return decoder{w.codec, d}
+}
+
+func (d decoder) Decode(alias string, r *connectors.RawRecord, emit func(operators.Event)) operators.Mark {
+	if string(r.Key) != string(encoded) && d.bytes != nil {
+		return d.bytes.Decode(alias, r, emit)
+	}
 	var in core.Range
 	if err := d.codec.Decode(r.Value, &in); err != nil {
 		emit(operators.Event{Reject: &operators.Reject{Code: "undecodable"}})
@@ -215,7 +233,7 @@ func (rd *reader) fetch() {
 	alias := p.partition.Topic
 	w.after(w.between(20, 3*state.Millisecond), func() {
 		if rd.l.alive && rd.l.tenure != nil {
-			b := leader.Decode(decoder{w.codec}, alias, &f)
+			b := leader.Decode(w.decoder(), alias, &f)
 			rd.l.tenure.Intake.Fetched(b, rd.l.now())
 			rd.l.drive()
 		}

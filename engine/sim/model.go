@@ -13,7 +13,7 @@ func (w *world) decode(p *partition, i int) (events []operators.Event) {
 	if r.Control {
 		return nil
 	}
-	decoder{w.codec}.Decode(p.partition.Topic, r, func(e operators.Event) {
+	w.decoder().Decode(p.partition.Topic, r, func(e operators.Event) {
 		e.Offset, e.Index = r.Offset, int64(len(events))
 		events = append(events, e)
 	})

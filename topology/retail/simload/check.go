@@ -42,6 +42,7 @@ func (l *Load) Check(f *sim.Final) (errs []error) {
 	}
 	report(out.Violations())
 	errs = append(errs, l.policies(f)...)
+	errs = append(errs, l.hostile(f)...)
 	return append(errs, l.undecided(f)...)
 }
 
@@ -100,6 +101,9 @@ func Rare(clock core.Clock) []string {
 	names := []string{"allocation.decided", "allocation.failed", "allocation.released", "stock.level", "stock.alert",
 		"dead letter: json_invalid", "dead letter: unknown_type", "dead letter: quantity_invalid", "dead letter: clock_behind",
 		"dead letter: not_withheld"}
+	for _, kind := range hostile {
+		names = append(names, "dead letter: "+kind.code)
+	}
 	if clock == core.ClockReplay { // there is no API, and nobody reacts to decisions
 		return names
 	}

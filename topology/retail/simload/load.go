@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"anabranch.dev/connectors/wire"
 	"anabranch.dev/engine/sim"
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/event"
@@ -34,13 +35,15 @@ const (
 
 // Load is one shop.
 type Load struct {
-	plan   *topology.Plan
-	left   int // things still to happen
-	n      int // things that happened
-	opened bool
-	repeat []sim.Input          // records that may come again
-	placed []*event.OrderPlaced // orders, for checks and for what follows them
-	clock  state.Time           // event time under the replay clock, else 0
+	plan    *topology.Plan
+	left    int // things still to happen
+	n       int // things that happened
+	opened  bool
+	repeat  []sim.Input          // records that may come again
+	placed  []*event.OrderPlaced // orders, for checks and for what follows them
+	refused map[string]int       // hostile records by why they are to be refused
+	decoder *wire.Decoder
+	clock   state.Time // event time under the replay clock, else 0
 }
 
 // New makes a shop in which this many things happen.
@@ -49,7 +52,11 @@ func New(things int) (*Load, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Load{plan: plan, left: things}, nil
+	decoder, err := newDecoder()
+	if err != nil {
+		return nil, err
+	}
+	return &Load{plan: plan, left: things, decoder: decoder, refused: map[string]int{}}, nil
 }
 
 // NewReplay makes a shop for the replay clock: what its topics contain does not
@@ -285,7 +292,9 @@ func (l *Load) disturb(r *rand.Rand, at state.Time, emit func(sim.Input)) {
 
 // bad brings in what can't be applied.
 func (l *Load) bad(r *rand.Rand, at state.Time, emit func(sim.Input)) {
-	switch r.IntN(4) {
+	switch r.IntN(8) {
+	case 4, 5, 6, 7:
+		l.raw(r, at, emit)
 	case 0:
 		emit(sim.Input{Topic: retail.TopicSales, Partition: r.IntN(sales),
 			Events: []operators.Event{{Reject: &operators.Reject{Code: "json_invalid", Hash: []byte{1, 2, 3}}}}})
