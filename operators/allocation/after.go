@@ -2,10 +2,12 @@ package allocation
 
 import (
 	"slices"
+	"strconv"
 
 	"anabranch.dev/operators"
 	"anabranch.dev/operators/document"
 	"anabranch.dev/operators/event"
+	"anabranch.dev/operators/hold"
 )
 
 // Codes of events about an order that can't be applied.
@@ -42,6 +44,11 @@ func (o *Operator) rejected(c operators.Context, e *event.OrderRejected) error {
 }
 
 func (o *Operator) shortfall(c operators.Context, e *event.ShortfallFound) error {
+	row := documentRow(kindShortfall, hold.Key(strconv.FormatInt(e.Attempt, 10), e.SKU, strconv.FormatInt(e.Left, 10)))
+	if _, known := o.documents.Get(c, row); known {
+		return operators.ErrDuplicate
+	}
+	o.documents.Set(c, row, Document{Time: c.EventTime()})
 	return o.take(c, &Parked{Kind: kindShortfall, Attempt: e.Attempt, SKU: e.SKU, Parts: e.Parts})
 }
 

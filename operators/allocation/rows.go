@@ -35,10 +35,11 @@ type Head struct {
 	Started     state.Time         `v:"started"` // log time of the attempt: the day whose capacity it takes
 	Request     string             `v:"request"` // API command that waits for the first decision
 	Reserved    int64              `v:"reserved"`
-	Expiry      state.Time         `v:"expiry"` // when the next reservations may expire, 0 for none
-	Small       *Small             `v:"small"`  // nil: lines, demands and resources have rows of their own
-	Known       bool               `v:"known"`  // the customer has left an identifier
-	Policy      int64              `v:"policy"` // version that the attempt is made under, from when it knows its supply
+	Expiry      state.Time         `v:"expiry"`   // when the next reservations may expire, 0 for none
+	Small       *Small             `v:"small"`    // nil: lines, demands and resources have rows of their own
+	Known       bool               `v:"known"`    // the customer has left an identifier
+	Releases    int64              `v:"releases"` // of parts of claims, so far
+	Policy      int64              `v:"policy"`   // version that the attempt is made under, from when it knows its supply
 
 	own ownership // what of Small this copy may write to
 }

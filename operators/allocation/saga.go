@@ -274,6 +274,10 @@ func (o *Operator) release(c operators.Context, head *Head, row, reason string, 
 		Order: c.Key(), Attempt: head.Attempt, Round: head.Round,
 		Resource: row[len(kindStock):], Reason: reason, Parts: parts,
 	}
+	if len(parts) > 0 {
+		head.Releases++
+		e.Number = head.Releases
+	}
 	if row[:len(kindStock)] == kindStock {
 		o.ReleaseStock.Emit(c, e.Resource, e)
 		return

@@ -118,8 +118,10 @@ func (u *undo) attempt(attempt int64) *attemptUndo {
 func (u *undo) release(reason string) {
 	for i := range u.claims {
 		k := &u.claims[i]
+		u.head.Releases++
 		u.o.ReleaseStock.Emit(u.c, k.sku, &event.HoldReleased{
-			Order: u.c.Key(), Attempt: k.attempt, Round: k.round, Resource: k.sku, Reason: reason, Parts: k.parts,
+			Order: u.c.Key(), Attempt: k.attempt, Round: k.round, Resource: k.sku, Reason: reason,
+			Number: u.head.Releases, Parts: k.parts,
 		})
 	}
 }

@@ -156,6 +156,7 @@ func (x *Head) Visit(v state.Visitor) {
 	v.Time("expiry", &x.Expiry)
 	state.VisitOptional(v, "small", &x.Small)
 	v.Bool("known", &x.Known)
+	v.Int("releases", &x.Releases)
 	v.Int("policy", &x.Policy)
 }
 

@@ -113,7 +113,9 @@ type HoldDecided struct {
 
 // HoldReleased ("hold.released", order → resource) gives a hold, or parts of
 // it, back; without parts the whole of it, queued or granted. Round is that of
-// the hold. What is not held, or no longer, is ignored. Reason rejected lowers
+// the hold. What is not held, or no longer, is ignored. Each part counts once per
+// order, attempt, round and number; without a number,
+// always. Reason rejected lowers
 // the places' confidence. Backorders hear at once of what a decided hold gives
 // back, and within a minute of the rest.
 type HoldReleased struct {
@@ -122,6 +124,7 @@ type HoldReleased struct {
 	Round    int64      `v:"round"`
 	Resource string     `v:"resource"`
 	Reason   string     `v:"reason"` // replan, cancelled, rejected, shortfall, expired
+	Number   int64      `v:"number"` // counts the order's releases from 1; 0 where all of the hold is given back
 	Parts    []HoldPart `v:"parts"`
 }
 
@@ -152,11 +155,13 @@ type GoodsMoved struct {
 
 // ShortfallFound ("shortfall.found", SKU → order) says that reserved goods are
 // physically gone: the parts are no longer held and must be re-sourced. Only
-// decided holds are taken back, the newest first, possibly a part of a line.
+// decided holds are taken back, the newest first, possibly a part of a line. It
+// counts once per attempt, SKU and what is left.
 type ShortfallFound struct {
 	Order   string     `v:"order"`
 	Attempt int64      `v:"attempt"`
 	SKU     string     `v:"sku"`
+	Left    int64      `v:"left"` // units that the attempt still holds: fewer each time
 	Parts   []HoldPart `v:"parts"`
 }
 

@@ -232,6 +232,7 @@ func (x *HoldReleased) Visit(v state.Visitor) {
 	v.Int("round", &x.Round)
 	v.String("resource", &x.Resource)
 	v.String("reason", &x.Reason)
+	v.Int("number", &x.Number)
 	state.VisitStructs(v, "parts", &x.Parts)
 }
 
@@ -260,6 +261,7 @@ func (x *ShortfallFound) Visit(v state.Visitor) {
 	v.String("order", &x.Order)
 	v.Int("attempt", &x.Attempt)
 	v.String("sku", &x.SKU)
+	v.Int("left", &x.Left)
 	state.VisitStructs(v, "parts", &x.Parts)
 }
 

@@ -80,6 +80,9 @@ func (o *Operator) holdReleased(c operators.Context, e *event.HoldReleased) erro
 	s := o.open(c)
 	release := *e
 	release.Parts = s.resolve(e.Parts)
+	if e.Number > 0 && !s.first("released", e.Order, strconv.FormatInt(e.Attempt, 10), strconv.FormatInt(e.Round, 10), strconv.FormatInt(e.Number, 10)) {
+		return operators.ErrDuplicate
+	}
 	given, decided := o.book.Release(c, s, &release)
 	if !decided || e.Reason == ReasonReplan {
 		s.replan = true
@@ -174,7 +177,14 @@ func (s *sheet) reclaim() {
 
 func (s *sheet) lost(claim *hold.Claim, parts []event.HoldPart) {
 	s.o.Shortfall.Emit(s.c, claim.Order, &event.ShortfallFound{Order: claim.Order, Attempt: claim.Attempt,
-		SKU: s.c.Key(), Parts: parts})
+		SKU: s.c.Key(), Left: units(claim.Parts) - units(parts), Parts: parts})
+}
+
+func units(parts []event.HoldPart) (n int64) {
+	for i := range parts {
+		n += parts[i].Quantity
+	}
+	return n
 }
 
 // wake answers waiting claims wherever something changed.

@@ -193,7 +193,7 @@ func (l *lives) reborn() {
 // end orders, stock and capacity agree.
 func TestWhatIsSentAgainIsNotDoneAgain(t *testing.T) {
 	again := 0
-	for seed := range uint64(5) {
+	for seed := range uint64(25) {
 		l := newLives(t, seed, 2, 100)
 		more := true
 		for n := 1; more; n++ {
