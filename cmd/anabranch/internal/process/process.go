@@ -77,8 +77,13 @@ func Start(t testing.TB, args ...string) *Process {
 // kept line by line.
 func StartIn(t testing.TB, env []string, args ...string) *Process {
 	t.Helper()
+	return start(t, binary, env, args...)
+}
+
+func start(t testing.TB, program string, env []string, args ...string) *Process {
+	t.Helper()
 	p := &Process{Began: time.Now(), Explain: func() string { return "" },
-		t: t, cmd: exec.Command(binary, args...), done: make(chan struct{}), more: make(chan struct{}, 1)}
+		t: t, cmd: exec.Command(program, args...), done: make(chan struct{}), more: make(chan struct{}, 1)}
 	// What a killed process leaves in its temporary folder goes with the test.
 	p.cmd.Env = append(append(environment(), "TMPDIR="+t.TempDir()), env...)
 	out, err := p.cmd.StdoutPipe()
