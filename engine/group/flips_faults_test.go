@@ -51,9 +51,9 @@ func flipped(dir, pattern string, rng *rand.Rand) (string, error) {
 }
 
 // killed plays a script, and returns what a kill shortly before its end would have
-// left: a log that is ahead of the state. Only what is below the mark counts as
-// acknowledged: a bit in the log's last batch that was turned over can't be told
-// from a write that a loss of power has torn.
+// left: a log that is ahead of the state, just after its mark was written. A bit
+// turned over in a batch above the mark, if it is the last one, can't be told from
+// a write that a loss of power has torn: there what was acknowledged is lost.
 func killed(t testing.TB) (*script, crashClone) {
 	t.Helper()
 	s := newScript(t, raftlog.Disk)
@@ -62,10 +62,9 @@ func killed(t testing.TB) (*script, crashClone) {
 	s.disk.Before = func(faultdisk.Op, string) (err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if left.dir == "" && s.acked.Load() >= int64(s.lives*s.perLife-3) {
-			marked := s.marked.Load()
+		acked := s.acked.Load()
+		if left.dir == "" && acked >= int64(s.lives*s.perLife-15) && s.marked.Load() == acked {
 			left, err = s.left(t, faultdisk.Nothing)
-			left.acked = marked
 		}
 		return err
 	}

@@ -132,11 +132,7 @@ func (l *Log) open() (err error) {
 			err = errors.Join(err, meta.Close())
 		}
 	}()
-	defer func() {
-		if r := recover(); r != nil { // so bbolt reports pages that make no sense
-			err = fmt.Errorf("%w: %v", ErrCorrupt, r)
-		}
-	}()
+	defer catchPages(&err)
 	if l.mark, err = openMark(l.o.Dir, l.disk); err != nil {
 		return err
 	}

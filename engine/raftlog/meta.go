@@ -20,7 +20,8 @@ type metaStore struct {
 
 // CommitState implements types.MetaStore. The list of segments must never be
 // ahead of the segments, so they are synced first; in [Disk] they are already.
-func (m *metaStore) CommitState(st types.PersistentState) error {
+func (m *metaStore) CommitState(st types.PersistentState) (err error) {
+	defer catchPages(&err)
 	if err := m.d.flush(); err != nil {
 		return err
 	}
@@ -41,7 +42,8 @@ func (m *metaStore) CommitState(st types.PersistentState) error {
 }
 
 // SetStable implements types.MetaStore.
-func (m *metaStore) SetStable(key, value []byte) error {
+func (m *metaStore) SetStable(key, value []byte) (err error) {
+	defer catchPages(&err)
 	defer m.d.pending.end(m.d.pending.begin(OpCommit))
 	if err := m.d.before(OpCommit, metaFile); err != nil {
 		return err
@@ -56,8 +58,9 @@ func (m *metaStore) SetStable(key, value []byte) error {
 }
 
 // GetStable implements types.MetaStore.
-func (m *metaStore) GetStable(key []byte) ([]byte, error) {
-	b, err := m.MetaStore.GetStable(key)
+func (m *metaStore) GetStable(key []byte) (b []byte, err error) {
+	defer catchPages(&err)
+	b, err = m.MetaStore.GetStable(key)
 	if err != nil || b == nil {
 		return nil, err
 	}
@@ -66,6 +69,14 @@ func (m *metaStore) GetStable(key []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: checksum of %s does not match", ErrCorrupt, key)
 	}
 	return b[:n], nil
+}
+
+// catchPages turns the panics into errors with which bbolt meets pages that make
+// no sense, such as a bucket whose name has changed.
+func catchPages(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%w: %s: %v", ErrCorrupt, metaFile, r)
+	}
 }
 
 func stableSum(key, value []byte) uint64 { return xxh3.HashSeed(value, xxh3.Hash(key)) }

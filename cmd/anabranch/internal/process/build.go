@@ -31,3 +31,11 @@ func (b Build) StartServe(t testing.TB, config string, args ...string) *Node {
 	p := b.Start(t, append([]string{"serve", "--config", config}, args...)...)
 	return newNode(p, p.Wait(serving))
 }
+
+// StartFaulty is [Build.StartServe] of a build with the tag faults: the folder is
+// on a disk that takes orders from FOLDER.orders.
+func (b Build) StartFaulty(t testing.TB, folder, config string) *Node {
+	t.Helper()
+	p := startProgram(t, string(b), []string{"ANABRANCH_FAULTS=" + folder}, "serve", "--config", config)
+	return newNode(p, p.Wait(serving))
+}
