@@ -486,34 +486,6 @@ func (x *ReturnReceived) Visit(v state.Visitor) {
 }
 
 // Visit lists the fields of x.
-func (x *Fact) Visit(v state.Visitor) {
-	v.String("kind", &x.Kind)
-	v.Time("time", &x.Time)
-	v.Time("until", &x.Until)
-	v.String("source", &x.Source)
-	v.String("id", &x.ID)
-	v.String("channel", &x.Channel)
-	v.String("location", &x.Location)
-	v.String("zone", &x.Zone)
-	v.String("district", &x.District)
-	v.String("sku", &x.SKU)
-	v.String("brand", &x.Brand)
-	v.String("category", &x.Category)
-	v.Int("quantity", &x.Quantity)
-	v.Decimal("amount", &x.Amount)
-	v.String("currency", &x.Currency)
-	v.String("staff", &x.Staff)
-	v.String("order", &x.Order)
-	v.String("receipt", &x.Receipt)
-	v.String("case", &x.Case)
-	v.String("campaign", &x.Campaign)
-	v.String("medium", &x.Medium)
-	v.String("query", &x.Query)
-	v.String("reason", &x.Reason)
-	v.Int("score", &x.Score)
-}
-
-// Visit lists the fields of x.
 func (x *PolicyPublished) Visit(v state.Visitor) {
 	v.String("name", &x.Name)
 	v.String("author", &x.Author)

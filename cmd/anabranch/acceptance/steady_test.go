@@ -221,9 +221,9 @@ func (r *trial) finish() {
 	if len(times) != len(r.orders.placed) {
 		r.t.Errorf("orders decided = %d; want the %d placed", len(times), len(r.orders.placed))
 	}
-	rows := r.sameDigests()
-	r.t.Logf("%d orders decided once each, %d rows the same on all replicas; longest time without a decision %v",
-		len(times), rows, r.gaps.longest())
+	filled := r.sameDigests()
+	r.t.Logf("%d orders decided once each, %d shards with rows the same on all replicas; longest time without a decision %v",
+		len(times), filled, r.gaps.longest())
 }
 
 // within is the longest time without a decision that touches a span.
